@@ -1,0 +1,49 @@
+/*
+ * daemon.h - the life of a daemon process
+ *
+ * daemon_begin() before any thread starts: SIGPIPE is ignored, SIGTERM and
+ * SIGINT are blocked everywhere, libevent is told of threads. daemon_wait()
+ * sleeps until one of them comes; a second one ends the process at once.
+ */
+#pragma once
+
+#include "ops/kit/settings.h"
+
+typedef struct DaemonProgram {
+    const char *name;        /* "cell": of its settings and log lines */
+    const char *summary;     /* one sentence, for --help */
+    const Setting *settings; /* ends with a NULL name */
+    gpointer options;        /* where they go */
+    gboolean (*run)(gpointer options, GError **error); /* start, wait, stop */
+} DaemonProgram;
+
+/**
+ * daemon_main() - what every daemon's main() does
+ *
+ * Effect: daemon_begin(), settings, then @program->run(); a failure is logged
+ *         once, as crit NAME.main. The exit code: 0 stopped or a question
+ *         answered, 1 failed, 2 a setting or argument is wrong.
+ * Thread: main, before any other.
+ */
+int daemon_main(const DaemonProgram *program, char **argv);
+
+/** daemon_begin() - set up the process. Thread: main, before any other. */
+void daemon_begin(void);
+
+/**
+ * daemon_wait() - sleep until SIGTERM or SIGINT
+ *
+ * Effect: tells systemd that we stop. From then on a second signal ends the
+ *         process at once, with status 130.
+ * Thread: main.
+ */
+void daemon_wait(void);
+
+/**
+ * daemon_ready() - tell whoever started us: we serve
+ *
+ * Effect: writes "ready" and the ports as a line on standard output, for
+ *         example "ready dashboard=127.0.0.1:9100 admin=127.0.0.1:9180", and
+ *         notifies systemd where NOTIFY_SOCKET is set.
+ */
+void daemon_ready(const char *format, ...) G_GNUC_PRINTF(1, 2);

@@ -1,0 +1,223 @@
+/*
+ * ops/kit/admin: the HTTP port, asked over a plain socket.
+ */
+#include "ops/kit/admin.h"
+
+#include "ops/kit/daemon.h"
+#include "ops/kit/error.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+typedef struct Fixture {
+    Metrics *metrics;
+    Admin *admin;
+    _Atomic(const char *) sick; /* what the health probe says */
+} Fixture;
+
+static Metric table[] = {
+    {"comb_test_total", NULL, METRIC_COUNTER, "Counts.", 5}};
+
+static char *
+probe_health(gpointer user_data)
+{
+    Fixture *fixture = user_data;
+
+    return g_strdup(fixture->sick);
+}
+
+static char *
+probe_ready(gpointer user_data)
+{
+    (void)user_data;
+    return g_strdup("applying the log");
+}
+
+static Fixture *
+fixture_new(void)
+{
+    Fixture *fixture = g_new0(Fixture, 1);
+    g_autoptr(GError) error = NULL;
+    AdminOptions options = {.host = "127.0.0.1",
+                            .healthy = probe_health,
+                            .ready = probe_ready,
+                            .user_data = fixture};
+
+    fixture->metrics = metrics_new();
+    metrics_register(fixture->metrics, table, G_N_ELEMENTS(table));
+    options.metrics = fixture->metrics;
+    fixture->admin = admin_start(&options, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(admin_port(fixture->admin), >, 0);
+    return fixture;
+}
+
+static void
+fixture_free(Fixture *fixture)
+{
+    admin_stop(fixture->admin);
+    metrics_free(fixture->metrics);
+    g_free(fixture);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Fixture, fixture_free)
+
+/* All bytes that the port answers to @request, until it closes. */
+static char *
+ask(const Fixture *fixture, const char *request)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_port = htons(admin_port(fixture->admin)),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    GString *answer = g_string_new(NULL);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    char part[4096];
+    gssize n;
+
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&addr, sizeof addr), ==, 0);
+    g_assert_cmpint(send(fd, request, strlen(request), MSG_NOSIGNAL), ==,
+                    (gssize)strlen(request));
+    while ((n = recv(fd, part, sizeof part, 0)) > 0) {
+        g_string_append_len(answer, part, n);
+    }
+    close(fd);
+    return g_string_free(answer, FALSE);
+}
+
+static void
+assert_answer(const Fixture *fixture, const char *request, const char *status,
+              const char *content)
+{
+    g_autofree char *answer = ask(fixture, request);
+
+    if (!g_str_has_prefix(answer, status) || !strstr(answer, content)) {
+        g_test_message("%s gave %s", request, answer);
+        g_test_fail();
+    }
+}
+
+/* /metrics is Prometheus' text with its content type. */
+static void
+test_metrics(void)
+{
+    g_autoptr(Fixture) fixture = fixture_new();
+
+    assert_answer(fixture, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 200 ", "\r\n\r\n# HELP comb_test_total Counts.\n");
+    assert_answer(fixture, "GET /metrics HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ",
+                  "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
+}
+
+/* /healthz follows its probe from ok to the reason and back. */
+static void
+test_health(void)
+{
+    g_autoptr(Fixture) fixture = fixture_new();
+    const char *request = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    assert_answer(fixture, request, "HTTP/1.1 200 ", "\r\n\r\nok\n");
+    fixture->sick = "gap in partition 3";
+    assert_answer(fixture, request, "HTTP/1.1 503 ",
+                  "\r\n\r\ngap in partition 3\n");
+    fixture->sick = NULL;
+    assert_answer(fixture, request, "HTTP/1.1 200 ", "\r\n\r\nok\n");
+}
+
+/* /readyz asks the other probe. */
+static void
+test_ready(void)
+{
+    g_autoptr(Fixture) fixture = fixture_new();
+
+    assert_answer(fixture, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 503 ", "\r\n\r\napplying the log\n");
+}
+
+/* What is not offered is refused with the code that says why. */
+static void
+test_refusals(void)
+{
+    static const struct {
+        const char *request;
+        const char *status;
+        const char *content;
+    } rows[] = {
+        {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 ", "/metrics"},
+        {"GET /metrics/x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 ", ""},
+        {"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi",
+         "HTTP/1.1 405 ", "Allow: GET\r\n"},
+        {"DELETE /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 405 ",
+         "Allow: GET\r\n"},
+        {"POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n",
+         "HTTP/1.1 413 ", ""},
+        {"nonsense\r\n\r\n", "HTTP/1.1 400 ", ""},
+    };
+    g_autoptr(Fixture) fixture = fixture_new();
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        assert_answer(fixture, rows[i].request, rows[i].status,
+                      rows[i].content);
+    }
+}
+
+/* Headers beyond the bound are refused, and the port goes on answering. */
+static void
+test_long_headers(void)
+{
+    g_autoptr(Fixture) fixture = fixture_new();
+    g_autofree char *filler = g_strnfill(20000, 'a');
+    g_autofree char *request =
+        g_strconcat("GET /healthz HTTP/1.1\r\nX: ", filler, "\r\n\r\n", NULL);
+    g_autofree char *answer = ask(fixture, request);
+
+    g_assert_null(strstr(answer, "200 OK"));
+    assert_answer(fixture, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 200 ", "ok\n");
+}
+
+/* A taken port and an impossible address are errors of the start. */
+static void
+test_bad_address(void)
+{
+    g_autoptr(Fixture) fixture = fixture_new();
+    AdminOptions taken = {.host = "127.0.0.1",
+                          .port = admin_port(fixture->admin),
+                          .metrics = fixture->metrics};
+    AdminOptions foreign = {.host = "192.0.2.1", .metrics = fixture->metrics};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(admin_start(&taken, &error));
+    g_assert_error(error, COMB_ERROR, COMB_ERROR_IO);
+    g_assert_nonnull(strstr(error->message, "Address already in use"));
+    g_clear_error(&error);
+    g_assert_null(admin_start(&foreign, &error));
+    g_assert_error(error, COMB_ERROR, COMB_ERROR_IO);
+    g_assert_nonnull(strstr(error->message, "192.0.2.1:0"));
+}
+
+/* Starting and stopping at once neither hangs nor leaks. */
+static void
+test_stop_at_once(void)
+{
+    for (guint i = 0; i < 50; i++) {
+        g_autoptr(Fixture) fixture = fixture_new();
+    }
+    admin_stop(NULL);
+}
+
+int
+main(int argc, char **argv)
+{
+    daemon_begin();
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/admin/metrics", test_metrics);
+    g_test_add_func("/admin/health", test_health);
+    g_test_add_func("/admin/ready", test_ready);
+    g_test_add_func("/admin/refusals", test_refusals);
+    g_test_add_func("/admin/long-headers", test_long_headers);
+    g_test_add_func("/admin/bad-address", test_bad_address);
+    g_test_add_func("/admin/stop-at-once", test_stop_at_once);
+    return g_test_run();
+}
