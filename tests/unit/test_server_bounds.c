@@ -1,0 +1,238 @@
+/*
+ * test_server_bounds.c - the framed server against peers that misbehave
+ *
+ * Each costs its own connection at most, is counted, and disturbs nobody. See
+ * echo.h for what the handlers do.
+ */
+#include "tests/unit/echo.h"
+#include "tests/unit/peer.h"
+
+#include <unistd.h>
+
+/* What is no call closes its own connection and is counted; others live. */
+static void
+test_garbage(void)
+{
+    static const struct {
+        const char *bytes;
+        gsize len;
+    } table[] = {
+        {"GET / HTTP/1.1\r\nHost: comb\r\n\r\n", 30},
+        {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11},
+        {"\xff\xff\xff\xff\x80\x01\x00\x01", 8},
+        {"\x00\x40\x00\x01", 4},
+        {"\x00\x00\x00\x00", 4},
+        {"\x00\x00\x00\x04hiho", 8},
+        {"\x00\x00\x00\x11\x80\x01\x00\x04\x00\x00\x00\x04"
+         "echo\x00\x00\x00\x01\x00",
+         21},
+        {"\x00\x00\x00\x11\x80\x01\x00\x02\x00\x00\x00\x04"
+         "echo\x00\x00\x00\x01\x00",
+         21},
+        {"\x00\x00\x00\x11\x80\x01\x00\x01\x00\x00\x00\x04"
+         "echo\x00\x00\x00\x01\x0b",
+         21},
+    };
+    EchoServer f;
+    guint16 port = echo_start(&f);
+    int good = peer_connect(port);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
+        int bad = peer_connect(port);
+
+        peer_send_raw(bad, table[i].bytes, table[i].len);
+        peer_expect_closed(bad);
+        close(bad);
+        g_assert_cmpuint(echo_stats(&f).bad_frames, ==, i + 1);
+    }
+    peer_send(good, peer_call("echo", 1, 1));
+    peer_expect(good, 1, 1);
+    g_assert_cmpuint(echo_stats(&f).calls, ==, 1);
+    close(good);
+    echo_stop(&f);
+}
+
+/* A peer that goes away in the middle of a frame leaves nothing behind. */
+static void
+test_truncated(void)
+{
+    EchoServer f;
+    guint16 port = echo_start(&f);
+    g_autoptr(GByteArray) call = peer_call("echo", 1, 5);
+
+    for (guint len = 0; len < call->len; len++) {
+        int fd = peer_connect(port);
+
+        peer_send_raw(fd, call->data, len);
+        close(fd);
+    }
+    for (int i = 0; i < 5000 && echo_stats(&f).accepted < call->len; i++) {
+        g_usleep(1000);
+    }
+    echo_wait_connections(&f, 0);
+    g_assert_cmpuint(echo_stats(&f).calls, ==, 0);
+    g_assert_cmpuint(echo_stats(&f).bad_frames, ==, 0);
+    echo_stop(&f);
+}
+
+/* No more than in_flight_max calls of a connection are begun. */
+static void
+test_in_flight(void)
+{
+    EchoServer f;
+    ServerOptions options = echo_options(&f);
+    int fd;
+
+    options.in_flight_max = 2;
+    fd = peer_connect(echo_start_with(&f, &options));
+    for (gint32 i = 0; i < 5; i++) {
+        peer_send(fd, peer_call("hold", i, i));
+    }
+    for (gint32 i = 0; i < 5; i++) {
+        guint expected = i < 4 ? 2 : 1;
+
+        for (int j = 0; j < 5000 && echo_held(&f) < expected; j++) {
+            g_usleep(1000);
+        }
+        g_usleep(20000);
+        g_assert_cmpuint(echo_held(&f), ==, expected);
+        echo_answer(&f, i);
+        peer_expect(fd, i, i);
+    }
+    close(fd);
+    echo_stop(&f);
+}
+
+/* Past connections_max a peer is closed at once; a place is used again. */
+static void
+test_connections_max(void)
+{
+    EchoServer f;
+    ServerOptions options = echo_options(&f);
+    guint16 port;
+    int first, second;
+
+    options.connections_max = 1;
+    port = echo_start_with(&f, &options);
+    first = peer_connect(port);
+    peer_send(first, peer_call("echo", 1, 1));
+    peer_expect(first, 1, 1);
+    second = peer_connect(port);
+    peer_expect_closed(second);
+    close(second);
+    g_assert_cmpuint(echo_stats(&f).refused, ==, 1);
+    close(first);
+    echo_wait_connections(&f, 0);
+    second = peer_connect(port);
+    peer_send(second, peer_call("echo", 2, 2));
+    peer_expect(second, 2, 2);
+    close(second);
+    echo_stop(&f);
+}
+
+/* A frame begun and not finished in time is closed; an idle peer is not. */
+static void
+test_slow_sender(void)
+{
+    EchoServer f;
+    ServerOptions options = echo_options(&f);
+    int idle, slow;
+    guint16 port;
+
+    options.stall_ms = 60;
+    port = echo_start_with(&f, &options);
+    idle = peer_connect(port);
+    slow = peer_connect(port);
+    peer_send_raw(slow, "\x00\x00\x00\x11\x80\x01", 6);
+    peer_expect_closed(slow);
+    g_assert_cmpuint(echo_stats(&f).stalled, ==, 1);
+    peer_send(idle, peer_call("echo", 1, 1));
+    peer_expect(idle, 1, 1);
+    close(slow);
+    close(idle);
+    echo_stop(&f);
+}
+
+/* Bytes one at a time do not put the time off. */
+static void
+test_dripping_sender(void)
+{
+    EchoServer f;
+    ServerOptions options = echo_options(&f);
+    g_autoptr(GByteArray) call = peer_call("echo", 1, 1);
+    int fd;
+
+    options.stall_ms = 100;
+    fd = peer_connect(echo_start_with(&f, &options));
+    for (guint i = 0; i < call->len && echo_stats(&f).stalled == 0; i++) {
+        peer_send_raw(fd, call->data + i, 1);
+        g_usleep(10000);
+    }
+    peer_expect_closed(fd);
+    g_assert_cmpuint(echo_stats(&f).calls, ==, 0);
+    close(fd);
+    echo_stop(&f);
+}
+
+static void
+send_blob_calls(int fd, gint32 n)
+{
+    for (gint32 i = 0; i < n; i++) {
+        peer_send(fd, peer_call("blob", i, 1 << 20));
+    }
+}
+
+/* A peer that reads nothing is not served on, and closed in time. */
+static void
+test_slow_reader(void)
+{
+    EchoServer f;
+    ServerOptions options = echo_options(&f);
+    int fd;
+
+    options.stall_ms = 200;
+    fd = peer_connect(echo_start_with(&f, &options));
+    send_blob_calls(fd, 100);
+    for (int i = 0; i < 5000 && echo_stats(&f).stalled == 0; i++) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(echo_stats(&f).stalled, ==, 1);
+    g_assert_cmpuint(echo_stats(&f).calls, <, 20);
+    echo_wait_connections(&f, 0);
+    close(fd);
+    echo_stop(&f);
+}
+
+/* A peer that reads late gets every answer. */
+static void
+test_late_reader(void)
+{
+    EchoServer f;
+    int fd = peer_connect(echo_start(&f));
+
+    send_blob_calls(fd, 30);
+    g_usleep(50000);
+    g_assert_cmpuint(echo_stats(&f).calls, <, 30);
+    for (gint32 i = 0; i < 30; i++) {
+        g_autoptr(GByteArray) message = peer_receive(fd);
+
+        g_assert_cmpuint(message->len, >, 1 << 20);
+    }
+    close(fd);
+    echo_stop(&f);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/server-bounds/garbage", test_garbage);
+    g_test_add_func("/server-bounds/truncated", test_truncated);
+    g_test_add_func("/server-bounds/in-flight", test_in_flight);
+    g_test_add_func("/server-bounds/connections-max", test_connections_max);
+    g_test_add_func("/server-bounds/slow-sender", test_slow_sender);
+    g_test_add_func("/server-bounds/dripping-sender", test_dripping_sender);
+    g_test_add_func("/server-bounds/slow-reader", test_slow_reader);
+    g_test_add_func("/server-bounds/late-reader", test_late_reader);
+    return g_test_run();
+}

@@ -1,0 +1,213 @@
+/*
+ * client.c - connecting, and mending c_glib
+ *
+ * client_init() does at one moment what c_glib leaves to chance. A generated
+ * type is registered by its first use, without a lock, so that two threads
+ * that use it first at the same time may both do so: every type is used here.
+ * And the finalizers of generated structs free their fields and forget
+ * GObject's own, which loses memory with every object: each is replaced by
+ * one that calls both. The list of types is made from the generated headers
+ * by the build (client_types.inc) and cannot be out of date.
+ *
+ * client_open() tries each address that the name has until one connects or
+ * the time is over.
+ */
+#include "thrift/client.h"
+
+#include "ops/kit/error.h"
+#include "thrift/client_transport.h"
+
+#include <comb_cell.h>
+#include <comb_dashboard.h>
+#include <comb_firehose.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <thrift/c_glib/thrift_application_exception.h>
+#include <unistd.h>
+
+struct Client {
+    ClientTransport *transport; /* owned */
+    ClientProtocol *protocol;   /* owned; refers to the transport */
+};
+
+static GType (*const generated_types[])(void) = {
+#include "client_types.inc"
+};
+
+typedef void (*Finalizer)(GObject *object);
+
+/* ---- mending ---- */
+
+static GQuark
+finalizer_quark(void)
+{
+    return g_quark_from_static_string("comb-client-finalizer");
+}
+
+static Finalizer
+gobject_finalizer(void)
+{
+    return G_OBJECT_CLASS(g_type_class_peek(G_TYPE_OBJECT))->finalize;
+}
+
+/* The class's own finalizer, then GObject's. */
+static void
+finalize_both(GObject *object)
+{
+    gpointer own = g_type_get_qdata(G_OBJECT_TYPE(object), finalizer_quark());
+
+    ((Finalizer)own)(object);
+    gobject_finalizer()(object);
+}
+
+/* Its classes are never unloaded, and keep their reference. */
+static void
+mend_type(GType type)
+{
+    GObjectClass *class = g_type_class_ref(type);
+
+    if (class->finalize != gobject_finalizer() &&
+        class->finalize != finalize_both) {
+        g_type_set_qdata(type, finalizer_quark(), (gpointer) class->finalize);
+        class->finalize = finalize_both;
+    }
+}
+
+void
+client_init(void)
+{
+    g_type_class_ref(G_TYPE_OBJECT);
+    mend_type(THRIFT_TYPE_APPLICATION_EXCEPTION);
+    g_type_class_ref(client_transport_get_type());
+    g_type_class_ref(client_protocol_get_type());
+    for (gsize i = 0; i < G_N_ELEMENTS(generated_types); i++) {
+        GType type = generated_types[i]();
+
+        if (g_type_is_a(type, THRIFT_TYPE_STRUCT)) {
+            mend_type(type);
+        } else if (G_TYPE_IS_CLASSED(type)) {
+            g_type_class_ref(type);
+        }
+    }
+}
+
+/* ---- connecting ---- */
+
+/* 0, or an errno. */
+static int
+finish_connect(int fd, gint64 deadline_us)
+{
+    struct pollfd waiting = {.fd = fd, .events = POLLOUT};
+    socklen_t len = sizeof(int);
+    int failed = 0;
+    int ready;
+
+    do {
+        gint64 left_ms = (deadline_us - g_get_monotonic_time() + 999) / 1000;
+
+        ready = poll(&waiting, 1, (int)CLAMP(left_ms, 0, G_MAXINT));
+    } while (ready < 0 && errno == EINTR);
+    if (ready == 0) {
+        return ETIMEDOUT;
+    }
+    if (ready < 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &len) != 0) {
+        return errno;
+    }
+    return failed;
+}
+
+/* A connected socket, or -1 and *ret_failed, an errno. */
+static int
+connect_one(const struct addrinfo *address, gint64 deadline_us, int *ret_failed)
+{
+    int fd = socket(address->ai_family,
+                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int failed = 0;
+    int on = 1;
+
+    if (fd < 0) {
+        *ret_failed = errno;
+        return -1;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (connect(fd, address->ai_addr, address->ai_addrlen) != 0) {
+        failed = errno == EINPROGRESS ? finish_connect(fd, deadline_us) : errno;
+    }
+    if (failed != 0) {
+        *ret_failed = failed;
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int
+connect_any(const struct addrinfo *address, guint timeout_ms, int *ret_failed)
+{
+    gint64 deadline_us = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    int fd = -1;
+
+    for (; address != NULL && fd < 0; address = address->ai_next) {
+        fd = connect_one(address, deadline_us, ret_failed);
+    }
+    return fd;
+}
+
+static int
+connect_host(const char *host, guint16 port, guint timeout_ms, GError **error)
+{
+    struct addrinfo hints = {.ai_flags = AI_NUMERICSERV,
+                             .ai_socktype = SOCK_STREAM};
+    struct addrinfo *addresses;
+    char service[8];
+    int failed, fd;
+
+    g_snprintf(service, sizeof(service), "%u", port);
+    failed = getaddrinfo(host, service, &hints, &addresses);
+    if (failed != 0) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_IO, "cannot find %s: %s",
+                    host, gai_strerror(failed));
+        return -1;
+    }
+    fd = connect_any(addresses, timeout_ms, &failed);
+    freeaddrinfo(addresses);
+    if (fd < 0) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_IO,
+                    "cannot connect to %s port %u: %s", host, port,
+                    g_strerror(failed));
+    }
+    return fd;
+}
+
+Client *
+client_open(const char *host, guint16 port, guint timeout_ms, GError **error)
+{
+    int fd = connect_host(host, port, timeout_ms, error);
+    Client *client;
+
+    if (fd < 0) {
+        return NULL;
+    }
+    client = g_new0(Client, 1);
+    client->transport = client_transport_new(fd, timeout_ms);
+    client->protocol = client_protocol_new(client->transport);
+    return client;
+}
+
+ThriftProtocol *
+client_protocol(Client *client)
+{
+    return THRIFT_PROTOCOL(client->protocol);
+}
+
+void
+client_close(Client *client)
+{
+    g_object_unref(client->protocol);
+    g_object_unref(client->transport);
+    g_free(client);
+}

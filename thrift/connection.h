@@ -1,0 +1,68 @@
+/*
+ * connection.h - one peer of the server, and its calls (private)
+ *
+ * Thread: everything here belongs to the connection's worker, but for a
+ * request's @reply, which whoever answers hands over through the worker's
+ * mailbox.
+ */
+#pragma once
+
+#include "thrift/server.h"
+
+#include <sys/queue.h>
+
+typedef struct Worker Worker;
+typedef struct Connection Connection;
+
+struct Request {
+    Connection *connection;        /* outlives its requests */
+    GByteArray *bytes;             /* the message; owned */
+    Frame frame;                   /* borrows from @bytes */
+    gint64 received_us;            /* when it was whole */
+    GByteArray *reply;             /* owned; NULL until request_reply() */
+    gboolean answered;             /* the worker has seen @reply */
+    TAILQ_ENTRY(Request) in_order; /* the connection's calls */
+    STAILQ_ENTRY(Request) in_mail; /* the worker's mailbox */
+};
+
+/**
+ * request_new() - a call from a whole message
+ *
+ * Owns:  takes @bytes.
+ * Fails: NULL and *ret_fault, the words for the log, where it is no call.
+ */
+Request *request_new(Connection *connection, GByteArray *bytes,
+                     const char **ret_fault);
+
+/** request_serve() - call the method's handler, or answer that there is none.
+ */
+void request_serve(Request *request, Worker *worker);
+
+/** request_free() - free it, answered or not. */
+void request_free(Request *request);
+
+/**
+ * connection_open() - serve a peer on @worker
+ *
+ * Owns: takes @fd, non-blocking; the worker's list owns the connection.
+ */
+void connection_open(Worker *worker, int fd);
+
+/**
+ * connection_answered() - @request has its reply: send what is in order
+ *
+ * Owns: takes the request; a closed connection goes with its last one.
+ */
+void connection_answered(Request *request);
+
+/** connection_quiet() - read no more calls (the worker is draining). */
+void connection_quiet(Connection *connection);
+
+/** connection_free() - close, and free it with all its requests. */
+void connection_free(Connection *connection);
+
+/** connection_next() - the one after it in the worker's list, or NULL. */
+Connection *connection_next(const Connection *connection);
+
+/** connection_worker() - its worker. Thread: any, while a request is open. */
+Worker *connection_worker(const Connection *connection);

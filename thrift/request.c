@@ -1,0 +1,129 @@
+/*
+ * request.c - one call
+ *
+ * A request owns the bytes of its message and the scan of them, so that what
+ * a handler borrows from them stays until it answers, whatever becomes of the
+ * connection. What is no well-formed call never becomes a request.
+ */
+#include "thrift/connection.h"
+#include "thrift/worker.h"
+
+#include <string.h>
+
+const Frame *
+request_frame(const Request *request)
+{
+    return &request->frame;
+}
+
+WireBytes
+request_bytes(const Request *request)
+{
+    return (WireBytes){request->bytes->data, request->bytes->len};
+}
+
+gint64
+request_received_us(const Request *request)
+{
+    return request->received_us;
+}
+
+struct event_base *
+request_base(const Request *request)
+{
+    return connection_worker(request->connection)->base;
+}
+
+guint
+request_thread(const Request *request)
+{
+    return connection_worker(request->connection)->number;
+}
+
+/* NULL where @bytes is a whole call, else what is wrong with it. */
+static const char *
+scan_call(const GByteArray *bytes, Frame *ret_frame)
+{
+    switch (frame_scan(bytes->data, bytes->len, ret_frame)) {
+    case FRAME_OK:
+        return ret_frame->kind == FRAME_CALL ? NULL : "not a call";
+    case FRAME_NOT_THRIFT:
+        return "not strict binary Thrift";
+    case FRAME_BAD_HEADER:
+        return "bad message header";
+    case FRAME_BAD_BODY:
+        return "bad message body";
+    }
+    return "bad message";
+}
+
+Request *
+request_new(Connection *connection, GByteArray *bytes, const char **ret_fault)
+{
+    Request *request = g_new0(Request, 1);
+    const char *fault = scan_call(bytes, &request->frame);
+
+    request->connection = connection;
+    request->bytes = bytes;
+    request->received_us = g_get_monotonic_time();
+    if (fault != NULL) {
+        request_free(request);
+        *ret_fault = fault;
+        return NULL;
+    }
+    return request;
+}
+
+/* Few and short: a walk costs less than a hash of the name would. */
+static const ServerMethod *
+find_method(const ServerMethod *methods, WireBytes name)
+{
+    for (; methods->name != NULL; methods++) {
+        if (strlen(methods->name) == name.len &&
+            memcmp(methods->name, name.data, name.len) == 0) {
+            return methods;
+        }
+    }
+    return NULL;
+}
+
+/* Thrift's own exception: TApplicationException{1: message, 2: type}. */
+static void
+reply_unknown_method(Request *request)
+{
+    const gint32 unknown_method = 1;
+    const Frame *frame = &request->frame;
+    GByteArray *message = g_byte_array_new();
+
+    frame_begin(message, FRAME_EXCEPTION, frame->method, frame->seqid);
+    wire_field_string(message, 1, "unknown method");
+    wire_field_i32(message, 2, unknown_method);
+    wire_write_stop(message);
+    request_reply(request, message);
+}
+
+void
+request_serve(Request *request, Worker *worker)
+{
+    const ServerOptions *options = worker->options;
+    const ServerMethod *method =
+        find_method(options->methods, request->frame.method);
+
+    worker->counters->calls++;
+    if (method == NULL) {
+        worker->counters->unknown_methods++;
+        reply_unknown_method(request);
+        return;
+    }
+    method->handler(request, options->user_data);
+}
+
+void
+request_free(Request *request)
+{
+    g_byte_array_unref(request->bytes);
+    if (request->reply != NULL) {
+        g_byte_array_unref(request->reply);
+    }
+    g_free(request);
+}

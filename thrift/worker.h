@@ -1,0 +1,80 @@
+/*
+ * worker.h - a thread of the server with its event base (private)
+ *
+ * Others reach it through the mailbox only: new sockets, answers, orders.
+ */
+#pragma once
+
+#include "thrift/connection.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Counters of a server; any thread. See ServerStats. */
+typedef struct ServerCounters {
+    _Atomic guint64 accepted;
+    _Atomic guint64 refused;
+    _Atomic guint64 bad_frames;
+    _Atomic guint64 stalled;
+    _Atomic guint64 calls;
+    _Atomic guint64 unknown_methods;
+    _Atomic guint connections;
+} ServerCounters;
+
+typedef TAILQ_HEAD(ConnectionList, Connection) ConnectionList;
+typedef STAILQ_HEAD(RequestMail, Request) RequestMail;
+
+/* What others have left for the worker. */
+typedef struct Mailbox {
+    pthread_mutex_t lock;
+    RequestMail answered; /* requests with their reply */
+    GArray *sockets;      /* int: accepted, to be served here */
+    gboolean drain;
+    gboolean stop;
+} Mailbox;
+
+struct Worker {
+    const ServerOptions *options; /* the server's */
+    ServerCounters *counters;     /* the server's */
+    guint number;                 /* 0 to threads-1 */
+    pthread_t thread;             /* for the join */
+    pthread_t self;               /* the same, set by the thread itself */
+    struct event_base *base;
+    struct event *acceptable;   /* the listener; of one worker, else NULL */
+    struct event *wake;         /* on wake_fd */
+    int wake_fd;                /* eventfd: there is mail */
+    Mailbox mail;               /* any thread, under its lock */
+    ConnectionList connections; /* open, or closed with calls open */
+    struct timeval stall;       /* options->stall_ms */
+    gboolean draining;          /* no call is read any more */
+    _Atomic gboolean drained;   /* the same, for server_drain() */
+    _Atomic gint64 busy;        /* calls open, and connections with output */
+};
+
+/** worker_init() - make the base and mailbox; no thread yet. */
+void worker_init(Worker *worker, guint number, const ServerOptions *options,
+                 ServerCounters *counters);
+
+/**
+ * worker_listen() - call @acceptable when a peer waits at @fd, until drained
+ *
+ * Owns: takes @fd. Thread: before worker_start().
+ */
+void worker_listen(Worker *worker, int fd, event_callback_fn acceptable,
+                   gpointer user_data);
+
+/** worker_start() - start the thread. Fails: COMB_ERROR_IO, FALSE. */
+gboolean worker_start(Worker *worker, GError **error);
+
+/** worker_adopt() - serve @fd. Owns: takes it. Thread: any. */
+void worker_adopt(Worker *worker, int fd);
+
+/** worker_drain() - read no more calls; sets @drained when done. Thread: any.
+ */
+void worker_drain(Worker *worker);
+
+/** worker_stop() - end the thread and wait for it. Thread: any but its own. */
+void worker_stop(Worker *worker);
+
+/** worker_clear() - free everything, when all workers are stopped. */
+void worker_clear(Worker *worker);
