@@ -1,0 +1,207 @@
+/*
+ * comb-firehose: the gateway over a Kafka cluster. A column of starts and its
+ * mirror of stops; every failure on the way comes out of run() as one error,
+ * is logged once and ends the process with 1. Wrong settings end it with 2
+ * before anything is touched.
+ *
+ * The topics are made where they are missing and checked where not: a topic
+ * whose settings would lose data stops the start (log.h). The feed opens the
+ * control topic for itself, so that it may come back to it.
+ */
+#include "firehose/gateway.h"
+#include "ops/kit/admin.h"
+#include "ops/kit/daemon.h"
+#include "ops/kit/paths.h"
+#include "thrift/id.h"
+
+typedef struct Options {
+    char *brokers;
+    char *host;
+    gint64 port;
+    gint64 admin_port;
+    gint64 node;
+    char *data_dir; /* NULL: the default */
+    gint64 threads;
+    gint64 partitions;
+    gint64 replication;
+    gint64 retention_hours;
+    gint64 connect_timeout_ms;
+    gint64 delivery_timeout_ms;
+    gint64 pending_mb;
+} Options;
+
+#define PLACE(field) G_STRUCT_OFFSET(Options, field)
+
+static const Setting settings[] = {
+    {"brokers", SETTING_REQUIRED, PLACE(brokers), NULL, 0, 0, "",
+     "Kafka brokers to begin with, host:port,host:port. Required."},
+    {"host", SETTING_STRING, PLACE(host), "127.0.0.1", 0, 0, "",
+     "Numeric address to listen on."},
+    {"port", SETTING_INT, PLACE(port), "9110", 0, 65535, "",
+     "Port of the Firehose service; 0 takes any."},
+    {"admin-port", SETTING_INT, PLACE(admin_port), "9190", 0, 65535, "",
+     "Port of /metrics, /healthz and /readyz; 0 takes any."},
+    {"node", SETTING_INT, PLACE(node), "0", 0, ID_NODE_MAX, "",
+     "Number of this gateway in the ids it gives; no other's."},
+    {"data-dir", SETTING_STRING, PLACE(data_dir), NULL, 0, 0, "",
+     "Directory of the id clock; default comb/firehose in the XDG state "
+     "directory."},
+    {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",
+     "Threads that serve calls."},
+    {"partitions", SETTING_INT, PLACE(partitions), "8", 1, 1024, "",
+     "Partitions of the firehose topic; fixed once it is made."},
+    {"replication", SETTING_INT, PLACE(replication), "1", 1, 7, "",
+     "Brokers that hold each record, where topics are made."},
+    {"retention-hours", SETTING_INT, PLACE(retention_hours), "168", 1,
+     24 * 3650, "h", "How long the firehose keeps records, at least."},
+    {"connect-timeout-ms", SETTING_INT, PLACE(connect_timeout_ms), "10000", 100,
+     600000, "ms", "How long to wait for a broker at start."},
+    {"delivery-timeout-ms", SETTING_INT, PLACE(delivery_timeout_ms), "30000",
+     1000, 600000, "ms", "An append is given up after this."},
+    {"pending-mb", SETTING_INT, PLACE(pending_mb), "64", 1, 4096, "MiB",
+     "Bytes waiting for the log; beyond, calls are refused as overloaded."},
+    {0},
+};
+
+static Log *
+open_control(LogCluster *cluster, gint64 replication, gboolean create,
+             GError **error)
+{
+    const LogTopic topic = {
+        .name = LOG_CONTROL_TOPIC,
+        .partitions = 1,
+        .compacted = TRUE,
+        .retention_ms = -1,
+        .replication = (guint)replication,
+    };
+
+    return log_open(cluster, &topic, create, error);
+}
+
+static Log *
+open_firehose(LogCluster *cluster, const Options *options, GError **error)
+{
+    const LogTopic topic = {
+        .name = LOG_FIREHOSE_TOPIC,
+        .partitions = (guint)options->partitions,
+        .retention_ms = options->retention_hours * 3600 * 1000,
+        .replication = (guint)options->replication,
+    };
+
+    return log_open(cluster, &topic, TRUE, error);
+}
+
+static Log *
+open_feed(gpointer user_data, GError **error)
+{
+    return open_control(user_data, 1, FALSE, error);
+}
+
+static gboolean
+run_admin(const Options *options, Gateway *gateway, Metrics *metrics,
+          GError **error)
+{
+    const AdminOptions admin_options = {
+        .host = options->host,
+        .port = (guint16)options->admin_port,
+        .metrics = metrics,
+    };
+    Admin *admin = admin_start(&admin_options, error);
+
+    if (admin == NULL) {
+        return FALSE;
+    }
+    daemon_ready("gateway=%s:%u admin=%s:%u", options->host,
+                 gateway_port(gateway), options->host, admin_port(admin));
+    daemon_wait();
+    admin_stop(admin);
+    return TRUE;
+}
+
+static gboolean
+run_gateway(const Options *options, LogCluster *cluster, Log *firehose,
+            Log *control, GError **error)
+{
+    g_autofree char *data_dir =
+        paths_state_dir(options->data_dir, "firehose", error);
+    GatewayOptions gateway_options = {
+        .host = options->host,
+        .port = (guint16)options->port,
+        .threads = (guint)options->threads,
+        .node = (guint)options->node,
+        .data_dir = data_dir,
+        .pending_bytes_max = (gsize)options->pending_mb << 20,
+    };
+    Metrics *metrics = metrics_new();
+    MapFeed *feed = mapfeed_start(open_feed, NULL, NULL, cluster);
+    Gateway *gateway = NULL;
+    gboolean clean = FALSE;
+
+    if (data_dir != NULL) {
+        gateway = gateway_start(&gateway_options, firehose, control, feed,
+                                metrics, error);
+    }
+    if (gateway != NULL) {
+        clean = run_admin(options, gateway, metrics, error);
+        gateway_stop(gateway);
+    }
+    mapfeed_stop(feed);
+    metrics_free(metrics);
+    return clean;
+}
+
+static gboolean
+run_logs(const Options *options, LogCluster *cluster, GError **error)
+{
+    Log *firehose = open_firehose(cluster, options, error);
+    Log *control;
+    gboolean clean = FALSE;
+
+    if (firehose == NULL) {
+        return FALSE;
+    }
+    control = open_control(cluster, options->replication, TRUE, error);
+    if (control != NULL) {
+        clean = run_gateway(options, cluster, firehose, control, error);
+        log_close(control);
+    }
+    log_close(firehose);
+    return clean;
+}
+
+static gboolean
+run(gpointer user_data, GError **error)
+{
+    const Options *options = user_data;
+    const LogKafkaOptions kafka = {
+        .brokers = options->brokers,
+        .client_id = "comb-firehose",
+        .connect_timeout_ms = (guint)options->connect_timeout_ms,
+        .delivery_timeout_ms = (guint)options->delivery_timeout_ms,
+    };
+    LogCluster *cluster = log_cluster_kafka(&kafka, error);
+    gboolean clean;
+
+    if (cluster == NULL) {
+        return FALSE;
+    }
+    clean = run_logs(options, cluster, error);
+    log_cluster_close(cluster);
+    return clean;
+}
+
+int
+main(int argc, char **argv)
+{
+    Options options = {0};
+    const DaemonProgram program = {
+        .name = "firehose",
+        .summary = "The gateway: publishes events to Kafka and gives ids.",
+        .settings = settings,
+        .options = &options,
+        .run = run,
+    };
+
+    (void)argc;
+    return daemon_main(&program, argv);
+}
