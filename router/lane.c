@@ -1,0 +1,494 @@
+/*
+ * The life of a call: lane_take() reads context and user; call_route() looks
+ * the cell up in the map and sends the frame; a timer runs until the cell has
+ * answered (lane_answered()) and the answer, with the caller's seqid put
+ * back, is passed on. A call is on its lane's list from take to answer.
+ *
+ *     take -> route -> sent ----reply----> passed on
+ *               ^       |-- NotHomed --> waiting for the map --\
+ *               |       |-- lost, any cell will do -------------|
+ *               \---------------- once -------------------------/
+ *
+ * A call is sent twice at most. The second time is spent
+ * - after NotHomed: when our map has reached the epoch that the cell named and
+ *   names another cell. Where it names the same one, the cell itself may be
+ *   behind, and is given a moment. The loop never waits: a short timer looks
+ *   at the map again.
+ * - where any cell will do and the first is down, silent, full or not ready.
+ *   A dashboard has one home and no second choice.
+ *
+ * What can go wrong is told to the caller: Unavailable with the cell and the
+ * reason, DeadlineExceeded where the caller's own time is over, Overloaded
+ * where too many calls wait at the cell. NotHomed never reaches a caller.
+ */
+#include "router/lane.h"
+
+#include "ops/kit/ensure.h"
+#include "router/upstream.h"
+#include "thrift/context.h"
+#include "thrift/reply.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define NO_MAP_RETRY_MS 1000
+#define RETRY_MS 200
+#define OVERLOADED_RETRY_MS 100
+/* After NotHomed: how long the map, and a cell that is behind it, is waited
+   for; and how often it is looked at. */
+#define MAP_WAIT_MS 1000
+#define CELL_BEHIND_MS 250
+#define MAP_POLL_MS 10
+#define NO_CELL G_MAXUINT
+
+typedef struct Call Call;
+
+struct Lane {
+    LaneOptions options;
+    _Atomic(struct event_base *) base; /* set by the first call */
+    struct evdns_base *dns;            /* likewise; for names in the map */
+    Upstream *upstreams[CELL_MAX + 1]; /* by cell; NULL: never asked */
+    guint turn;                        /* counts picks of any cell */
+    GQueue calls;                      /* Call, in progress */
+    gboolean ending;                   /* no second tries */
+    pthread_mutex_t lock;              /* ended */
+    pthread_cond_t ended_news;
+    gboolean ended;
+};
+
+struct Call {
+    Lane *lane;
+    Request *request;
+    const LaneRoute *route;
+    UserId user; /* where the route has one */
+    gint64 deadline_us;
+    struct event *timer; /* for the cell or for the map */
+    GList link;          /* in Lane.calls */
+    Upstream *upstream;  /* that was asked; NULL: none is just now */
+    guint64 ticket;      /* there */
+    guint cell;          /* asked last; NO_CELL: none yet */
+    gboolean retried;    /* the second try is spent */
+    gint64 epoch;        /* after NotHomed: what our map must reach */
+    gint64 refused_us;   /* and when it came */
+};
+
+static void
+lane_count(Lane *lane, RouterMetric metric)
+{
+    metric_add(&lane->options.metrics[metric], 1);
+}
+
+/* ---- ends of a call ---- */
+
+/* Gives the request, which is still to be answered. */
+static Request *
+call_finish(Call *call)
+{
+    Request *request = call->request;
+    g_queue_unlink(&call->lane->calls, &call->link);
+    event_free(call->timer);
+    g_free(call);
+    return request;
+}
+
+static void
+call_unavailable(Call *call, const char *reason, gint retry_after_ms)
+{
+    lane_count(call->lane, ROUTER_UNAVAILABLE);
+    reply_unavailable(call_finish(call), reason, retry_after_ms);
+}
+
+static void
+call_deadline(Call *call, const char *reason)
+{
+    lane_count(call->lane, ROUTER_DEADLINE);
+    reply_deadline(call_finish(call), reason);
+}
+
+static void
+call_overloaded(Call *call)
+{
+    lane_count(call->lane, ROUTER_OVERLOADED);
+    reply_overloaded(call_finish(call), OVERLOADED_RETRY_MS);
+}
+
+static void
+call_pass_on(Call *call, UpstreamAnswer *answer)
+{
+    guint32 seqid = g_htonl((guint32)request_frame(call->request)->seqid);
+    ensure(answer->frame.seqid_at + sizeof seqid <= answer->message->len);
+    memcpy(answer->message->data + answer->frame.seqid_at, &seqid,
+           sizeof seqid);
+    request_reply(call_finish(call), g_steal_pointer(&answer->message));
+}
+
+static void
+call_set_timer(Call *call, gint64 at_us)
+{
+    gint64 us = MIN(at_us, call->deadline_us) - g_get_monotonic_time();
+    us = MAX(us, 0);
+    struct timeval time = {.tv_sec = us / G_USEC_PER_SEC,
+                           .tv_usec = us % G_USEC_PER_SEC};
+    evtimer_add(call->timer, &time);
+}
+
+static void
+call_set_timer_ms(Call *call, guint ms)
+{
+    call_set_timer(call, g_get_monotonic_time() + (gint64)ms * 1000);
+}
+
+/* ---- sending ---- */
+
+static void lane_answered(gpointer user_data, UpstreamAnswer *answer);
+
+static Upstream *
+lane_upstream(Lane *lane, guint cell)
+{
+    if (lane->upstreams[cell] == NULL) {
+        UpstreamOptions options = {
+            .base = lane->base,
+            .dns = lane->dns,
+            .cell = cell,
+            .in_flight_max = lane->options.cell_in_flight_max,
+            .timeout_ms = lane->options.cell_timeout_ms,
+            .answered = lane_answered,
+            .connects = &lane->options.metrics[ROUTER_CONNECTS],
+            .lost = &lane->options.metrics[ROUTER_LOST],
+            .bad_replies = &lane->options.metrics[ROUTER_BAD_REPLIES],
+            .late_replies = &lane->options.metrics[ROUTER_LATE_REPLIES],
+        };
+        lane->upstreams[cell] = upstream_new(&options);
+    }
+    return lane->upstreams[cell];
+}
+
+static gboolean
+lane_is_failing(const Lane *lane, guint cell)
+{
+    const Upstream *upstream = lane->upstreams[cell];
+    return upstream != NULL && upstream_is_failing(upstream);
+}
+
+/* In turn, cells that are not failing first; NULL: there is none but @except.
+ */
+static const CellMapEntry *
+lane_pick(Lane *lane, const CellMap *map, guint except)
+{
+    const CellMapEntry *second_best = NULL;
+    guint n = 0;
+    const CellMapEntry *entries = cellmap_entries(map, &n);
+    guint turn = lane->turn++;
+    for (guint i = 0; i < n; i++) {
+        const CellMapEntry *entry = &entries[(turn + i) % n];
+        if (entry->cell == except) {
+            continue;
+        }
+        if (!lane_is_failing(lane, entry->cell)) {
+            return entry;
+        }
+        second_best = second_best != NULL ? second_best : entry;
+    }
+    return second_best;
+}
+
+static UpstreamOutcome
+call_send(Call *call, const CellMapEntry *entry)
+{
+    Upstream *upstream = lane_upstream(call->lane, entry->cell);
+    call->cell = entry->cell;
+    UpstreamOutcome outcome = upstream_send(
+        upstream, entry, request_bytes(call->request),
+        request_frame(call->request)->seqid_at, call, &call->ticket);
+    if (outcome == UPSTREAM_SENT) {
+        call->upstream = upstream;
+        call_set_timer_ms(call, call->lane->options.cell_timeout_ms);
+    }
+    return outcome;
+}
+
+/* Sends the call to a second cell, where one will do and is there. */
+static gboolean
+call_move_on(Call *call)
+{
+    if (call->route->home || call->retried || call->lane->ending) {
+        return FALSE;
+    }
+    g_autoptr(CellMap) map = mapfeed_get(call->lane->options.feed);
+    const CellMapEntry *entry = lane_pick(call->lane, map, call->cell);
+    if (entry == NULL) {
+        return FALSE;
+    }
+    guint first = call->cell;
+    call->retried = TRUE;
+    if (call_send(call, entry) != UPSTREAM_SENT) {
+        call->cell = first;
+        return FALSE;
+    }
+    lane_count(call->lane, ROUTER_MOVED_ON);
+    return TRUE;
+}
+
+/* No answer will come; @why follows "cell N ...". */
+static void
+call_lost(Call *call, const char *why)
+{
+    if (!call_move_on(call)) {
+        g_autofree char *reason =
+            g_strdup_printf("cell %u %s", call->cell, why);
+        call_unavailable(call, reason, RETRY_MS);
+    }
+}
+
+static void
+call_route(Call *call, const CellMap *map)
+{
+    const CellMapEntry *entry =
+        call->route->home ? cellmap_find(map, cellmap_home(map, call->user))
+                          : lane_pick(call->lane, map, NO_CELL);
+    ensure(entry != NULL);
+    switch (call_send(call, entry)) {
+    case UPSTREAM_SENT:
+        break;
+    case UPSTREAM_DOWN:
+        call_lost(call, "cannot be reached");
+        break;
+    case UPSTREAM_FULL:
+        if (!call_move_on(call)) {
+            call_overloaded(call);
+        }
+        break;
+    }
+}
+
+/* ---- after NotHomed ---- */
+
+/* Sends the call again where the map allows, or looks again later. */
+static void
+call_look_at_map(Call *call)
+{
+    g_autoptr(CellMap) map = mapfeed_get(call->lane->options.feed);
+    gint64 waited_us = g_get_monotonic_time() - call->refused_us;
+    gboolean reached = cellmap_epoch(map) >= call->epoch;
+    gboolean elsewhere = cellmap_home(map, call->user) != call->cell;
+    if (reached && (elsewhere || waited_us >= CELL_BEHIND_MS * 1000)) {
+        call_route(call, map);
+    } else if (waited_us >= MAP_WAIT_MS * 1000) {
+        call_unavailable(call, "the router's cell map is behind", RETRY_MS);
+    } else {
+        call_set_timer_ms(call, MAP_POLL_MS);
+    }
+}
+
+static gint64
+not_homed_epoch(const Frame *frame)
+{
+    gint64 epoch = 0;
+    WireReader reader;
+    WireField field;
+    ensure(frame_struct(frame, REPLY_NOT_HOMED, &reader));
+    while (wire_read_field(&reader, &field)) {
+        if (field.id == 2 && field.type == WIRE_I64) {
+            epoch = wire_read_i64(&reader);
+        } else {
+            wire_skip(&reader, field.type);
+        }
+    }
+    return epoch;
+}
+
+static void
+call_not_homed(Call *call, gint64 epoch)
+{
+    lane_count(call->lane, ROUTER_NOT_HOMED);
+    if (call->retried) {
+        call_unavailable(call, "no cell is the user's home just now", RETRY_MS);
+        return;
+    }
+    call->retried = TRUE;
+    call->epoch = epoch;
+    call->refused_us = g_get_monotonic_time();
+    call_look_at_map(call);
+}
+
+/* ---- answers and timers ---- */
+
+static gboolean
+answer_has(const UpstreamAnswer *answer, ReplyField field)
+{
+    return answer->frame.kind == FRAME_REPLY &&
+           answer->frame.field[field].type == WIRE_STRUCT;
+}
+
+static void
+lane_answered(gpointer user_data, UpstreamAnswer *answer)
+{
+    Call *call = user_data;
+    Upstream *upstream = g_steal_pointer(&call->upstream);
+    if (answer->message == NULL) {
+        call_lost(call, answer->lost);
+        return;
+    }
+    if (call->route->home && answer_has(answer, REPLY_NOT_HOMED)) {
+        call_not_homed(call, not_homed_epoch(&answer->frame));
+        return;
+    }
+    if (answer_has(answer, REPLY_UNAVAILABLE)) {
+        upstream_set_failing(upstream);
+        if (call_move_on(call)) {
+            return;
+        }
+    }
+    call_pass_on(call, answer);
+}
+
+static void
+call_timed_out(Call *call)
+{
+    Upstream *upstream = g_steal_pointer(&call->upstream);
+    guint timeout_ms = call->lane->options.cell_timeout_ms;
+    upstream_give_up(upstream, call->ticket);
+    if (g_get_monotonic_time() >= call->deadline_us) {
+        g_autofree char *late =
+            g_strdup_printf("passed while cell %u was waited for", call->cell);
+        call_deadline(call, late);
+        return;
+    }
+    g_autofree char *why =
+        g_strdup_printf("did not answer within %u ms", timeout_ms);
+    call_lost(call, why);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *user_data)
+{
+    Call *call = user_data;
+    (void)fd;
+    (void)what;
+    if (call->upstream != NULL) {
+        call_timed_out(call);
+    } else if (g_get_monotonic_time() >= call->deadline_us) {
+        call_deadline(call, "passed while the cell map was waited for");
+    } else {
+        call_look_at_map(call);
+    }
+}
+
+/* ---- the lane ---- */
+
+Lane *
+lane_new(const LaneOptions *options)
+{
+    Lane *lane = g_new0(Lane, 1);
+    lane->options = *options;
+    g_queue_init(&lane->calls);
+    pthread_mutex_init(&lane->lock, NULL);
+    pthread_cond_init(&lane->ended_news, NULL);
+    return lane;
+}
+
+static void
+lane_settle(Lane *lane, struct event_base *base)
+{
+    if (lane->base == NULL) {
+        lane->dns = evdns_base_new(base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
+                                             EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+        lane->base = base;
+    }
+}
+
+static void
+lane_start_call(Lane *lane, Request *request, const LaneRoute *route,
+                gint64 deadline_us)
+{
+    g_autoptr(CellMap) map = mapfeed_get(lane->options.feed);
+    if (map == NULL) {
+        lane_count(lane, ROUTER_UNAVAILABLE);
+        reply_unavailable(request, "the router has no cell map yet",
+                          NO_MAP_RETRY_MS);
+        return;
+    }
+    Call *call = g_new0(Call, 1);
+    lane_settle(lane, request_base(request));
+    call->lane = lane;
+    call->request = request;
+    call->route = route;
+    call->user.v = frame_i64(request_frame(request), 1, 0);
+    call->deadline_us = deadline_us;
+    call->timer = evtimer_new(lane->base, on_timer, call);
+    call->link.data = call;
+    call->cell = NO_CELL;
+    ensure(call->timer != NULL);
+    g_queue_push_tail_link(&lane->calls, &call->link);
+    call_route(call, map);
+}
+
+void
+lane_take(Lane *lane, Request *request, const LaneRoute *route)
+{
+    Context context;
+    if (!context_read(request, &context)) {
+        lane_count(lane, ROUTER_INVALID);
+        return;
+    }
+    if (route->user != NULL && frame_i64(request_frame(request), 1, 0) < 1) {
+        lane_count(lane, ROUTER_INVALID);
+        reply_invalid(request, route->user, "must be 1 or more", 1);
+        return;
+    }
+    lane_start_call(lane, request, route, context.deadline_us);
+}
+
+static void
+lane_clear(Lane *lane)
+{
+    lane->ending = TRUE;
+    for (guint cell = 0; cell <= CELL_MAX; cell++) {
+        g_clear_pointer(&lane->upstreams[cell], upstream_free);
+    }
+    while (lane->calls.head != NULL) {
+        call_unavailable(lane->calls.head->data, "the router is stopping",
+                         RETRY_MS);
+    }
+    if (lane->dns != NULL) {
+        evdns_base_free(lane->dns, 1);
+    }
+}
+
+static void
+on_end(evutil_socket_t fd, short what, void *user_data)
+{
+    Lane *lane = user_data;
+    (void)fd;
+    (void)what;
+    lane_clear(lane);
+    pthread_mutex_lock(&lane->lock);
+    lane->ended = TRUE;
+    pthread_cond_signal(&lane->ended_news);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void
+lane_end(Lane *lane)
+{
+    static const struct timeval now;
+    if (lane->base == NULL) {
+        return;
+    }
+    ensure(event_base_once(lane->base, -1, EV_TIMEOUT, on_end, lane, &now) ==
+           0);
+    pthread_mutex_lock(&lane->lock);
+    while (!lane->ended) {
+        pthread_cond_wait(&lane->ended_news, &lane->lock);
+    }
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void
+lane_free(Lane *lane)
+{
+    pthread_cond_destroy(&lane->ended_news);
+    pthread_mutex_destroy(&lane->lock);
+    g_free(lane);
+}

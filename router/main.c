@@ -1,0 +1,184 @@
+/*
+ * comb-router: one process, one router.
+ *
+ * It starts with the map from its cache and serves, whether or not the
+ * control topic can be read; without a cache it answers Unavailable until
+ * the first map comes. Several routers need not know of each other.
+ *
+ * Exit code: 0 after SIGTERM or SIGINT, 1 where it cannot do its job (a crit
+ * line says why), 2 where a setting is wrong.
+ */
+#include "firehose/log.h"
+#include "ops/kit/admin.h"
+#include "ops/kit/daemon.h"
+#include "ops/kit/paths.h"
+#include "router/router.h"
+
+typedef struct Options {
+    char *brokers;
+    char *host;
+    gint64 port;
+    gint64 admin_port;
+    gint64 threads;
+    char *data_dir;
+    gint64 cell_timeout_ms;
+    gint64 cell_in_flight_max;
+    gint64 connect_timeout_ms;
+} Options;
+
+#define PLACE(field) G_STRUCT_OFFSET(Options, field)
+
+static const Setting settings[] = {
+    {"brokers", SETTING_REQUIRED, PLACE(brokers), NULL, 0, 0, "host:port,...",
+     "Kafka brokers of the control topic. Required."},
+    {"host", SETTING_STRING, PLACE(host), "127.0.0.1", 0, 0, "",
+     "Numeric address to listen on, for calls and for operators."},
+    {"port", SETTING_INT, PLACE(port), "9100", 0, 65535, "",
+     "Port for calls; 0: any free one."},
+    {"admin-port", SETTING_INT, PLACE(admin_port), "9181", 0, 65535, "",
+     "Port for /metrics, /healthz and /readyz; 0: any free one."},
+    {"threads", SETTING_INT, PLACE(threads), "1", 1, 256, "",
+     "Threads that serve calls."},
+    {"data-dir", SETTING_STRING, PLACE(data_dir), NULL, 0, 0, "",
+     "Directory of the cached cell map; by default comb/router in the XDG "
+     "state directory."},
+    {"cell-timeout-ms", SETTING_INT, PLACE(cell_timeout_ms), "2000", 1, 600000,
+     "ms", "A cell's answer is waited for so long."},
+    {"cell-in-flight-max", SETTING_INT, PLACE(cell_in_flight_max), "1024", 1,
+     65536, "calls",
+     "Calls waiting at one cell, per thread; more are refused."},
+    {"connect-timeout-ms", SETTING_INT, PLACE(connect_timeout_ms), "2000", 1,
+     600000, "ms",
+     "A broker is waited for so long, and then tried again: a stop may take "
+     "as long."},
+    {0},
+};
+
+/* What main() starts, in this order. */
+typedef struct Daemon {
+    const Options *options; /* borrowed */
+    char *data_dir;
+    LogCluster *cluster;
+    MapFeed *feed;
+    Metrics *metrics;
+    Router *router;
+    Admin *admin;
+} Daemon;
+
+static Log *
+open_control(gpointer user_data, GError **error)
+{
+    static const LogTopic topic = {.name = LOG_CONTROL_TOPIC,
+                                   .partitions = 1,
+                                   .compacted = TRUE,
+                                   .retention_ms = -1};
+    Daemon *daemon = user_data;
+    return log_open(daemon->cluster, &topic, FALSE, error);
+}
+
+static char *
+ready(gpointer user_data)
+{
+    Daemon *daemon = user_data;
+    g_autoptr(CellMap) map = mapfeed_get(daemon->feed);
+    return map == NULL ? g_strdup("there is no cell map yet") : NULL;
+}
+
+static gboolean
+start_feed(Daemon *daemon, GError **error)
+{
+    LogKafkaOptions kafka = {
+        .brokers = daemon->options->brokers,
+        .client_id = "comb-router",
+        .connect_timeout_ms = (guint)daemon->options->connect_timeout_ms,
+        .delivery_timeout_ms = (guint)daemon->options->connect_timeout_ms,
+    };
+    daemon->data_dir =
+        paths_state_dir(daemon->options->data_dir, "router", error);
+    if (daemon->data_dir == NULL) {
+        return FALSE;
+    }
+    daemon->cluster = log_cluster_kafka(&kafka, error);
+    if (daemon->cluster == NULL) {
+        return FALSE;
+    }
+    g_autofree char *cache =
+        g_build_filename(daemon->data_dir, "cellmap", NULL);
+    daemon->feed = mapfeed_start(open_control, cache, NULL, daemon);
+    return TRUE;
+}
+
+static gboolean
+start_router(Daemon *daemon, GError **error)
+{
+    const Options *options = daemon->options;
+    RouterOptions router = {
+        .host = options->host,
+        .port = (guint16)options->port,
+        .threads = (guint)options->threads,
+        .cell_timeout_ms = (guint)options->cell_timeout_ms,
+        .cell_in_flight_max = (guint)options->cell_in_flight_max,
+    };
+    daemon->metrics = metrics_new();
+    daemon->router =
+        router_start(&router, daemon->feed, daemon->metrics, error);
+    return daemon->router != NULL;
+}
+
+static gboolean
+start_admin(Daemon *daemon, GError **error)
+{
+    AdminOptions admin = {
+        .host = daemon->options->host,
+        .port = (guint16)daemon->options->admin_port,
+        .metrics = daemon->metrics,
+        .ready = ready,
+        .user_data = daemon,
+    };
+    daemon->admin = admin_start(&admin, error);
+    return daemon->admin != NULL;
+}
+
+static void
+stop(Daemon *daemon)
+{
+    g_clear_pointer(&daemon->admin, admin_stop);
+    g_clear_pointer(&daemon->router, router_stop);
+    g_clear_pointer(&daemon->metrics, metrics_free);
+    g_clear_pointer(&daemon->feed, mapfeed_stop);
+    g_clear_pointer(&daemon->cluster, log_cluster_close);
+    g_clear_pointer(&daemon->data_dir, g_free);
+}
+
+static gboolean
+run(gpointer user_data, GError **error)
+{
+    Daemon own = {.options = user_data};
+    Daemon *daemon = &own;
+    gboolean clean = start_feed(daemon, error) && start_router(daemon, error) &&
+                     start_admin(daemon, error);
+    if (clean) {
+        daemon_ready("router=%s:%u admin=%s:%u", daemon->options->host,
+                     router_port(daemon->router), daemon->options->host,
+                     admin_port(daemon->admin));
+        daemon_wait();
+    }
+    stop(daemon);
+    return clean;
+}
+
+int
+main(int argc, char **argv)
+{
+    Options options = {0};
+    const DaemonProgram program = {
+        .name = "router",
+        .summary = "Passes calls through to the cell that is the user's home.",
+        .settings = settings,
+        .options = &options,
+        .run = run,
+    };
+
+    (void)argc;
+    return daemon_main(&program, argv);
+}

@@ -1,0 +1,203 @@
+/*
+ * The router is a server (server.h) whose methods all do the same: hand the
+ * call to the lane of the thread that it came in on (lane.h). There a call is
+ * looked up in the map, sent, waited for and answered.
+ *
+ * Stopping: no more calls are taken, those in progress get the time that a
+ * cell has, what is left is answered Unavailable; then the lanes leave their
+ * threads' event bases, and the threads end.
+ *
+ * Failure: starting fails where the address cannot be listened on. After
+ * that nothing that a client, a cell or the control plane does ends a router.
+ */
+#include "router/router.h"
+
+#include "router/lane.h"
+#include "thrift/server.h"
+
+#include <string.h>
+
+/* The largest call is getPosts of 100 ids, 1 KB; answers may have
+   FRAME_BYTES_MAX. */
+#define CALL_BYTES_MAX (64 * 1024)
+#define CONNECTIONS_MAX 10000
+#define IN_FLIGHT_MAX 128
+#define DRAIN_EXTRA_MS 500
+/* For the answers that the lanes gave at their end. */
+#define DRAIN_LAST_MS 100
+
+struct Router {
+    Server *server;
+    MapFeed *feed; /* borrowed */
+    guint drain_ms;
+    guint threads;
+    Lane **lanes; /* by server thread; owned */
+    Metric metrics[ROUTER_METRICS];
+};
+
+#define CALLS_OF(method)                                                       \
+    {                                                                          \
+        "comb_router_calls_total", "method=\"" method "\"", METRIC_COUNTER,    \
+            "Calls taken, by method.", 0                                       \
+    }
+#define REFUSED_AS(reason)                                                     \
+    {                                                                          \
+        "comb_router_refused_total", "reason=\"" reason "\"", METRIC_COUNTER,  \
+            "Calls that the router itself refused, by reason.", 0              \
+    }
+#define COUNTED(name, help)                                                    \
+    {                                                                          \
+        name, NULL, METRIC_COUNTER, help, 0                                    \
+    }
+
+static const Metric metrics_at_start[ROUTER_METRICS] = {
+    [ROUTER_DASHBOARDS] = CALLS_OF("getDashboard"),
+    [ROUTER_TIMELINES] = CALLS_OF("getTimeline"),
+    [ROUTER_POSTS] = CALLS_OF("getPosts"),
+    [ROUTER_INVALID] = REFUSED_AS("invalid"),
+    [ROUTER_OVERLOADED] = REFUSED_AS("overloaded"),
+    [ROUTER_DEADLINE] = REFUSED_AS("deadline"),
+    [ROUTER_UNAVAILABLE] = REFUSED_AS("unavailable"),
+    [ROUTER_NOT_HOMED] = COUNTED("comb_router_not_homed_total",
+                                 "Calls that a cell refused as not homed."),
+    [ROUTER_MOVED_ON] = COUNTED("comb_router_moved_on_total",
+                                "Calls for any cell sent to a second one."),
+    [ROUTER_CONNECTS] = COUNTED("comb_router_cell_connects_total",
+                                "Connections to cells begun."),
+    [ROUTER_LOST] = COUNTED("comb_router_cell_connections_lost_total",
+                            "Connections to cells not made, or broken in use."),
+    [ROUTER_BAD_REPLIES] = COUNTED("comb_router_cell_bad_replies_total",
+                                   "Replies of cells that make no sense."),
+    [ROUTER_LATE_REPLIES] = COUNTED("comb_router_cell_late_replies_total",
+                                    "Replies that nobody waited for."),
+    [ROUTER_MAP_EPOCH] = {"comb_router_map_epoch", NULL, METRIC_GAUGE,
+                          "Epoch of the cell map in use; 0: none.", 0},
+    [ROUTER_CONNECTIONS] = {"comb_router_connections", NULL, METRIC_GAUGE,
+                            "Clients connected.", 0},
+};
+
+/* ---- methods ---- */
+
+static void
+take(Request *request, Router *router, RouterMetric metric,
+     const LaneRoute *route)
+{
+    metric_add(&router->metrics[metric], 1);
+    lane_take(router->lanes[request_thread(request)], request, route);
+}
+
+static void
+get_dashboard(Request *request, gpointer router)
+{
+    static const LaneRoute route = {.user = "user", .home = TRUE};
+    take(request, router, ROUTER_DASHBOARDS, &route);
+}
+
+static void
+get_timeline(Request *request, gpointer router)
+{
+    static const LaneRoute route = {.user = "author", .home = FALSE};
+    take(request, router, ROUTER_TIMELINES, &route);
+}
+
+static void
+get_posts(Request *request, gpointer router)
+{
+    static const LaneRoute route = {.user = NULL, .home = FALSE};
+    take(request, router, ROUTER_POSTS, &route);
+}
+
+static const ServerMethod methods[] = {
+    {"getDashboard", get_dashboard},
+    {"getTimeline", get_timeline},
+    {"getPosts", get_posts},
+    {NULL, NULL},
+};
+
+/* ---- start and stop ---- */
+
+static void
+refresh(gpointer user_data)
+{
+    Router *router = user_data;
+    g_autoptr(CellMap) map = mapfeed_get(router->feed);
+    ServerStats stats;
+    server_stats(router->server, &stats);
+    metric_set(&router->metrics[ROUTER_MAP_EPOCH],
+               map != NULL ? cellmap_epoch(map) : 0);
+    metric_set(&router->metrics[ROUTER_CONNECTIONS], stats.connections);
+}
+
+static void
+router_free(Router *router)
+{
+    for (guint i = 0; i < router->threads; i++) {
+        lane_free(router->lanes[i]);
+    }
+    g_free(router->lanes);
+    g_free(router);
+}
+
+static Router *
+router_new(const RouterOptions *options, MapFeed *feed)
+{
+    Router *router = g_new0(Router, 1);
+    memcpy(router->metrics, metrics_at_start, sizeof metrics_at_start);
+    router->feed = feed;
+    router->drain_ms = options->cell_timeout_ms + DRAIN_EXTRA_MS;
+    router->threads = options->threads;
+    router->lanes = g_new0(Lane *, options->threads);
+    LaneOptions lane = {
+        .feed = feed,
+        .metrics = router->metrics,
+        .cell_timeout_ms = options->cell_timeout_ms,
+        .cell_in_flight_max = options->cell_in_flight_max,
+    };
+    for (guint i = 0; i < options->threads; i++) {
+        router->lanes[i] = lane_new(&lane);
+    }
+    return router;
+}
+
+Router *
+router_start(const RouterOptions *options, MapFeed *feed, Metrics *metrics,
+             GError **error)
+{
+    Router *router = router_new(options, feed);
+    ServerOptions server = {
+        .host = options->host,
+        .port = options->port,
+        .threads = options->threads,
+        .connections_max = CONNECTIONS_MAX,
+        .frame_bytes_max = CALL_BYTES_MAX,
+        .in_flight_max = IN_FLIGHT_MAX,
+        .methods = methods,
+        .user_data = router,
+    };
+    router->server = server_start(&server, error);
+    if (router->server == NULL) {
+        router_free(router);
+        return NULL;
+    }
+    metrics_register(metrics, router->metrics, ROUTER_METRICS);
+    metrics_refresh(metrics, refresh, router);
+    return router;
+}
+
+guint16
+router_port(const Router *router)
+{
+    return server_port(router->server);
+}
+
+void
+router_stop(Router *router)
+{
+    server_drain(router->server, router->drain_ms);
+    for (guint i = 0; i < router->threads; i++) {
+        lane_end(router->lanes[i]);
+    }
+    server_drain(router->server, DRAIN_LAST_MS);
+    server_stop(router->server);
+    router_free(router);
+}

@@ -1,0 +1,376 @@
+/*
+ * The life of a call here: upstream_send() connects where needed, copies the
+ * frame with the ticket in the place of the seqid, and notes the call in a
+ * ring. The cell answers in order, so the reply's seqid must be that of the
+ * oldest ticket; the call is told, with the reply as it came. A call that was
+ * given up leaves an empty place in the ring, which its late reply fills and
+ * which counts as in flight until then: a cell that does not answer is not
+ * given more and more.
+ *
+ * Tickets count up over all connections, so that a place in the ring is
+ * ticket modulo size, and a new connection never takes an old one's reply.
+ *
+ * What can go wrong, each ending this connection and no other:
+ * - It cannot be made, or breaks: calls that wait are lost. It is tried again
+ *   when next needed, after a pause that doubles from 50 ms to 2 s; in the
+ *   meantime calls fail at once instead of queueing.
+ * - A reply that is none, too long, or not for the oldest ticket: what comes
+ *   after it cannot be trusted.
+ * - Silence for two time-outs while calls wait: the machine may be gone
+ *   without a word, and only a new connection can find out.
+ * - The map has another address for the cell: the old one is left.
+ */
+#include "router/upstream.h"
+
+#include "ops/kit/ensure.h"
+#include "ops/kit/logger.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define AREA "router.cell"
+#define PREFIX_BYTES 4
+#define BACKOFF_FIRST_MS 50
+#define BACKOFF_LAST_MS 2000
+#define FAILING_MS 1000
+/* Calls that the kernel has not taken yet. */
+#define OUTPUT_BYTES_MAX (4 * 1024 * 1024)
+
+struct Upstream {
+    UpstreamOptions options;
+    char *host; /* of the connection; owned, NULL before the first */
+    guint16 port;
+    struct bufferevent *connection; /* NULL: none */
+    guint64 generation;             /* counts connections */
+    gboolean connected;
+    guint failures;          /* in a row, without a good reply between */
+    gint64 retry_at_us;      /* no connection is tried before */
+    gint64 failing_until_us; /* see upstream_is_failing() */
+    gint64 silent_since_us;  /* while calls wait: since the last reply, or
+                                since the first of them was sent */
+    guint64 oldest;          /* ticket; calls wait from here ... */
+    guint64 next;            /* ... to before this one */
+    gpointer *ring;          /* calls by ticket; NULL: given up */
+};
+
+Upstream *
+upstream_new(const UpstreamOptions *options)
+{
+    Upstream *upstream = g_new0(Upstream, 1);
+    ensure(options->in_flight_max >= 1);
+    upstream->options = *options;
+    upstream->ring = g_new0(gpointer, options->in_flight_max);
+    return upstream;
+}
+
+static gpointer *
+ring_at(Upstream *upstream, guint64 ticket)
+{
+    return &upstream->ring[ticket % upstream->options.in_flight_max];
+}
+
+/* Takes the oldest call off the ring; NULL where it was given up. */
+static gpointer
+ring_take(Upstream *upstream)
+{
+    gpointer *place = ring_at(upstream, upstream->oldest++);
+    gpointer call = *place;
+    *place = NULL;
+    return call;
+}
+
+/* ---- losing the connection ---- */
+
+static void
+connection_drop(Upstream *upstream)
+{
+    bufferevent_free(upstream->connection);
+    upstream->connection = NULL;
+    upstream->connected = FALSE;
+}
+
+/* Tells every call that waits; they may send anew, here too. */
+static void
+calls_lose(Upstream *upstream, const char *why)
+{
+    g_autoptr(GPtrArray) calls = g_ptr_array_new();
+    while (upstream->oldest < upstream->next) {
+        gpointer call = ring_take(upstream);
+        if (call != NULL) {
+            g_ptr_array_add(calls, call);
+        }
+    }
+    for (guint i = 0; i < calls->len; i++) {
+        UpstreamAnswer answer = {.lost = why};
+        upstream->options.answered(calls->pdata[i], &answer);
+    }
+}
+
+static gint64
+backoff_us(guint failures)
+{
+    guint doublings = MIN(failures - 1, 10);
+    return MIN((gint64)BACKOFF_FIRST_MS << doublings, BACKOFF_LAST_MS) * 1000;
+}
+
+/* @why follows "cell N ...". */
+static void
+connection_fail(Upstream *upstream, const char *why)
+{
+    gint64 now_us = g_get_monotonic_time();
+    g_autofree char *reason = logger_quote(why);
+    logger_warn(AREA, "connection lost",
+                "cell=%u address=%s:%u waiting=%" G_GUINT64_FORMAT " reason=%s",
+                upstream->options.cell, upstream->host, upstream->port,
+                upstream->next - upstream->oldest, reason);
+    metric_add(upstream->options.lost, 1);
+    connection_drop(upstream);
+    upstream->failures++;
+    upstream->retry_at_us = now_us + backoff_us(upstream->failures);
+    upstream->failing_until_us =
+        MAX(upstream->retry_at_us, now_us + FAILING_MS * 1000);
+    calls_lose(upstream, why);
+}
+
+/* ---- replies ---- */
+
+static void
+reply_refuse(Upstream *upstream)
+{
+    metric_add(upstream->options.bad_replies, 1);
+    connection_fail(upstream, "sent a reply that makes no sense");
+}
+
+static void
+reply_accept(Upstream *upstream, UpstreamAnswer *answer)
+{
+    gpointer call = ring_take(upstream);
+    upstream->silent_since_us = g_get_monotonic_time();
+    upstream->failures = 0;
+    upstream->failing_until_us = 0;
+    if (call == NULL) {
+        metric_add(upstream->options.late_replies, 1);
+        return;
+    }
+    upstream->options.answered(call, answer);
+}
+
+/* Looks at one whole message, which it takes. */
+static void
+reply_read(Upstream *upstream, GByteArray *message)
+{
+    UpstreamAnswer answer = {.message = message};
+    FrameOutcome outcome =
+        frame_scan(message->data, message->len, &answer.frame);
+    if (outcome != FRAME_OK || answer.frame.kind == FRAME_CALL ||
+        upstream->oldest == upstream->next ||
+        (guint32)answer.frame.seqid != (guint32)upstream->oldest) {
+        reply_refuse(upstream);
+    } else {
+        reply_accept(upstream, &answer);
+    }
+    if (answer.message != NULL) {
+        g_byte_array_unref(answer.message);
+    }
+}
+
+/* The next whole message, or NULL where there is none (yet). */
+static GByteArray *
+reply_next(Upstream *upstream)
+{
+    struct evbuffer *input = bufferevent_get_input(upstream->connection);
+    guint32 prefix = 0;
+    if (evbuffer_copyout(input, &prefix, PREFIX_BYTES) < PREFIX_BYTES) {
+        return NULL;
+    }
+    gsize len = g_ntohl(prefix);
+    if (len == 0 || len > FRAME_BYTES_MAX) {
+        reply_refuse(upstream);
+        return NULL;
+    }
+    if (evbuffer_get_length(input) < PREFIX_BYTES + len) {
+        return NULL;
+    }
+    GByteArray *message = g_byte_array_sized_new((guint)len);
+    g_byte_array_set_size(message, (guint)len);
+    evbuffer_drain(input, PREFIX_BYTES);
+    evbuffer_remove(input, message->data, len);
+    return message;
+}
+
+static void
+on_read(struct bufferevent *connection, void *user_data)
+{
+    Upstream *upstream = user_data;
+    guint64 generation = upstream->generation;
+    (void)connection;
+    while (upstream->connection != NULL && upstream->generation == generation) {
+        GByteArray *message = reply_next(upstream);
+        if (message == NULL) {
+            return;
+        }
+        reply_read(upstream, message);
+    }
+}
+
+/* ---- connecting ---- */
+
+static void
+on_event(struct bufferevent *connection, short what, void *user_data)
+{
+    Upstream *upstream = user_data;
+    int on = 1;
+    if ((what & BEV_EVENT_CONNECTED) != 0) {
+        upstream->connected = TRUE;
+        setsockopt(bufferevent_getfd(connection), IPPROTO_TCP, TCP_NODELAY, &on,
+                   sizeof on);
+        return;
+    }
+    if (upstream->oldest == upstream->next && upstream->connected) {
+        connection_drop(upstream); /* nobody waits: a cell that restarts */
+        return;
+    }
+    connection_fail(upstream, upstream->connected ? "closed the connection"
+                                                  : "cannot be reached");
+}
+
+static void
+connection_open(Upstream *upstream)
+{
+    const UpstreamOptions *options = &upstream->options;
+    upstream->connection =
+        bufferevent_socket_new(options->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    upstream->generation++;
+    metric_add(options->connects, 1);
+    ensure(upstream->connection != NULL);
+    bufferevent_setcb(upstream->connection, on_read, NULL, on_event, upstream);
+    bufferevent_enable(upstream->connection, EV_READ | EV_WRITE);
+    /* Only a name's first address would be tried: IPv4, as cells listen. */
+    int family = strchr(upstream->host, ':') != NULL ? AF_INET6 : AF_INET;
+    if (bufferevent_socket_connect_hostname(upstream->connection, options->dns,
+                                            family, upstream->host,
+                                            upstream->port) != 0 &&
+        upstream->connection != NULL) {
+        connection_fail(upstream, "cannot be reached");
+    }
+}
+
+static void
+address_set(Upstream *upstream, const CellMapEntry *entry)
+{
+    if (upstream->port == entry->port &&
+        g_strcmp0(upstream->host, entry->host) == 0) {
+        return;
+    }
+    g_free(upstream->host);
+    upstream->host = g_strdup(entry->host);
+    upstream->port = entry->port;
+    upstream->failures = 0;
+    upstream->retry_at_us = 0;
+    if (upstream->connection != NULL) {
+        connection_drop(upstream);
+        calls_lose(upstream, "has moved");
+    }
+}
+
+/* ---- for the calls ---- */
+
+static gboolean
+is_silent(const Upstream *upstream, guint timeouts)
+{
+    gint64 limit_us = (gint64)upstream->options.timeout_ms * 1000 * timeouts;
+    return upstream->oldest < upstream->next &&
+           g_get_monotonic_time() - upstream->silent_since_us >= limit_us;
+}
+
+static void
+silence_check(Upstream *upstream)
+{
+    /* A connection that is not even made is not given the second time. */
+    if (upstream->connection != NULL &&
+        is_silent(upstream, upstream->connected ? 2 : 1)) {
+        connection_fail(upstream, "does not answer");
+    }
+}
+
+static void
+call_write(Upstream *upstream, WireBytes message, gsize seqid_at)
+{
+    struct evbuffer *output = bufferevent_get_output(upstream->connection);
+    guint32 prefix = g_htonl((guint32)message.len);
+    guint32 seqid = g_htonl((guint32)upstream->next);
+    gsize rest_at = seqid_at + sizeof seqid;
+    ensure(rest_at <= message.len);
+    evbuffer_add(output, &prefix, PREFIX_BYTES);
+    evbuffer_add(output, message.data, seqid_at);
+    evbuffer_add(output, &seqid, sizeof seqid);
+    evbuffer_add(output, message.data + rest_at, message.len - rest_at);
+}
+
+UpstreamOutcome
+upstream_send(Upstream *upstream, const CellMapEntry *entry, WireBytes message,
+              gsize seqid_at, gpointer call, guint64 *ret_ticket)
+{
+    address_set(upstream, entry);
+    silence_check(upstream);
+    gint64 now_us = g_get_monotonic_time();
+    if (upstream->connection == NULL && now_us >= upstream->retry_at_us) {
+        connection_open(upstream);
+    }
+    if (upstream->connection == NULL) {
+        return UPSTREAM_DOWN;
+    }
+    struct evbuffer *output = bufferevent_get_output(upstream->connection);
+    guint64 waiting = upstream->next - upstream->oldest;
+    if (waiting >= upstream->options.in_flight_max ||
+        evbuffer_get_length(output) + message.len > OUTPUT_BYTES_MAX) {
+        return UPSTREAM_FULL;
+    }
+    if (waiting == 0) {
+        upstream->silent_since_us = now_us;
+    }
+    call_write(upstream, message, seqid_at);
+    *ring_at(upstream, upstream->next) = call;
+    *ret_ticket = upstream->next++;
+    return UPSTREAM_SENT;
+}
+
+void
+upstream_give_up(Upstream *upstream, guint64 ticket)
+{
+    ensure(ticket >= upstream->oldest && ticket < upstream->next);
+    *ring_at(upstream, ticket) = NULL;
+    if (is_silent(upstream, 1)) {
+        upstream_set_failing(upstream);
+    }
+    silence_check(upstream);
+}
+
+void
+upstream_set_failing(Upstream *upstream)
+{
+    upstream->failing_until_us = g_get_monotonic_time() + FAILING_MS * 1000;
+}
+
+gboolean
+upstream_is_failing(const Upstream *upstream)
+{
+    return upstream->failing_until_us > 0 &&
+           g_get_monotonic_time() < upstream->failing_until_us;
+}
+
+void
+upstream_free(Upstream *upstream)
+{
+    if (upstream->connection != NULL) {
+        connection_drop(upstream);
+    }
+    calls_lose(upstream, "is not waited for: the router is stopping");
+    g_free(upstream->ring);
+    g_free(upstream->host);
+    g_free(upstream);
+}
