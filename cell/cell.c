@@ -1,0 +1,118 @@
+/*
+ * Starting: open state (store, tails, followers), listen, then apply. Calls
+ * are answered Unavailable until the log has been applied as it was at the
+ * start. Stopping is the mirror: drain readers, let the apply thread leave a
+ * checkpoint, close the store.
+ */
+#include "cell/cell.h"
+
+#include "cell/apply.h"
+#include "cell/serve.h"
+#include "ops/kit/error.h"
+
+#include <errno.h>
+
+struct Cell {
+    CellOptions options; /* strings are copies */
+    char *dir;           /* owned */
+    State *state;        /* owned */
+    Serve *serve;        /* owned */
+    Apply *apply;        /* owned */
+};
+
+/* Gauges that are computed when they are asked for. */
+static void
+cell_refresh_metrics(gpointer user_data)
+{
+    Cell *cell = user_data;
+    State *state = cell->state;
+    metric_set(&state->metrics[METRIC_LAG_MS], state_lag_ms(state));
+    metric_set(&state->metrics[METRIC_STORE_BYTES],
+               (gint64)store_bytes(state->store));
+}
+
+static gboolean
+cell_open(Cell *cell, Log *firehose, MapFeed *feed, guint64 *ret_next,
+          GError **error)
+{
+    StateOptions options = {
+        .dir = cell->dir,
+        .identity = {cell->options.cell, log_identity(firehose),
+                     log_partitions(firehose)},
+        .feed = feed,
+    };
+    cell->state = state_open(&options, ret_next, error);
+    if (cell->state == NULL) {
+        return FALSE;
+    }
+    ServeOptions serve_options = {cell->options.host, cell->options.port,
+                                  cell->options.threads};
+    cell->serve = serve_start(&serve_options, cell->state, firehose, error);
+    return cell->serve != NULL;
+}
+
+Cell *
+cell_start(const CellOptions *options, Log *firehose, MapFeed *feed,
+           Metrics *metrics, GError **error)
+{
+    Cell *cell = g_new0(Cell, 1);
+    cell->options = *options;
+    cell->dir = g_strdup(options->data_dir);
+    g_autofree guint64 *next = g_new0(guint64, log_partitions(firehose));
+    if (!cell_open(cell, firehose, feed, next, error)) {
+        cell_stop(cell);
+        return NULL;
+    }
+    ApplyOptions apply_options = {cell->dir, options->checkpoint_s};
+    cell->apply = apply_start(&apply_options, cell->state, firehose, next);
+    serve_set_apply(cell->serve, cell->apply);
+    metrics_register(metrics, cell->state->metrics, METRIC_N);
+    metrics_refresh(metrics, cell_refresh_metrics, cell);
+    return cell;
+}
+
+guint16
+cell_port(const Cell *cell)
+{
+    return serve_port(cell->serve);
+}
+
+char *
+cell_healthy(const Cell *cell)
+{
+    const char *reason = store_failure(cell->state->store);
+    if (reason == NULL) {
+        reason = state_stopped(cell->state);
+    }
+    return g_strdup(reason);
+}
+
+char *
+cell_ready(const Cell *cell)
+{
+    char *reason = cell_healthy(cell);
+    if (reason == NULL && atomic_load(&cell->state->home) == NULL) {
+        return g_strdup_printf("no cell map with cell %u yet",
+                               cell->options.cell);
+    }
+    if (reason == NULL && !atomic_load(&cell->state->ready)) {
+        return g_strdup("applying the log");
+    }
+    return reason;
+}
+
+void
+cell_stop(Cell *cell)
+{
+    if (cell->serve != NULL) {
+        serve_stop(cell->serve);
+    }
+    if (cell->apply != NULL) {
+        apply_stop(cell->apply);
+    }
+    if (cell->state != NULL) {
+        state_close(cell->state);
+    }
+    g_free(cell->dir);
+    g_free(cell);
+}

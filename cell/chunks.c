@@ -1,0 +1,173 @@
+/*
+ * A change is one of two. Above the tip: split the new ids into rows and put
+ * them. Reaching below it: read the chunks from the one that covers the
+ * lowest id upwards, stage their deletion, merge, and put the result; a row
+ * with the same first id is put after it is deleted, and the batch keeps that
+ * order. The tip is looked up once after a start, and again after a change
+ * that leaves no chunk of those it touched.
+ */
+#include "cell/chunks.h"
+
+#include "cell/ids.h"
+#include "ops/kit/error.h"
+
+struct Chunks {
+    Store *store;    /* borrowed */
+    GArray *old;     /* scratch: ids of the chunks that are rewritten */
+    GArray *merged;  /* scratch: ids to write */
+    GByteArray *row; /* scratch: an encoded chunk */
+};
+
+Chunks *
+chunks_new(Store *store)
+{
+    Chunks *chunks = g_new0(Chunks, 1);
+    chunks->store = store;
+    chunks->old = g_array_new(FALSE, FALSE, sizeof(gint64));
+    chunks->merged = g_array_new(FALSE, FALSE, sizeof(gint64));
+    chunks->row = g_byte_array_new();
+    return chunks;
+}
+
+void
+chunks_free(Chunks *chunks)
+{
+    g_array_unref(chunks->old);
+    g_array_unref(chunks->merged);
+    g_byte_array_unref(chunks->row);
+    g_free(chunks);
+}
+
+/* The chunk under the iterator, if it is one of @user's. */
+static StoreOutcome
+chunks_under(StoreIter *iter, UserId user, Chunk *ret_chunk)
+{
+    WireBytes key;
+    WireBytes value;
+    StoreOutcome outcome = store_iter_get(iter, &key, &value);
+    if (outcome != STORE_FOUND) {
+        return outcome;
+    }
+    if (!key_is(key, 'i', KEY_PAIR_BYTES) || key_i64(key, 1) != user.v) {
+        return STORE_MISSING;
+    }
+    if (!chunk_decode(value, ret_chunk) ||
+        ret_chunk->ids[0] != key_i64(key, KEY_PAIR_SECOND)) {
+        return STORE_FAILED;
+    }
+    return STORE_FOUND;
+}
+
+static gboolean
+chunks_fail(UserId user, GError **error)
+{
+    g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                "inbox of user %" G_GINT64_FORMAT
+                ": a chunk is damaged or missing; rebuild this cell",
+                user.v);
+    return FALSE;
+}
+
+static gboolean
+chunks_find_tip(Chunks *chunks, UserId user, ChunkTip *tip, GError **error)
+{
+    g_autoptr(StoreIter) iter = store_iter_new(chunks->store, NULL);
+    Chunk chunk;
+    store_iter_seek_back(iter, key_chunk(user, (PostId){G_MAXINT64}));
+    switch (chunks_under(iter, user, &chunk)) {
+    case STORE_FAILED:
+        return chunks_fail(user, error);
+    case STORE_MISSING:
+        *tip = (ChunkTip){0};
+        break;
+    case STORE_FOUND:
+        *tip = (ChunkTip){chunk.ids[chunk.n - 1], chunk.ids[0]};
+        break;
+    }
+    return TRUE;
+}
+
+/* Read and stage the deletion of the chunks from the one over @low upwards;
+ *ret_before is the first id of the chunk below them. */
+static gboolean
+chunks_lift(Chunks *chunks, StoreBatch *batch, UserId user, gint64 low,
+            gint64 *ret_before)
+{
+    g_autoptr(StoreIter) iter = store_iter_new(chunks->store, NULL);
+    Chunk chunk;
+    store_iter_seek_back(iter, key_chunk(user, (PostId){low}));
+    StoreOutcome outcome = chunks_under(iter, user, &chunk);
+    if (outcome == STORE_MISSING) {
+        store_iter_seek(iter, key_chunk(user, (PostId){low}));
+        outcome = chunks_under(iter, user, &chunk);
+    }
+    gint64 before = outcome == STORE_FOUND ? chunk.before : 0;
+    *ret_before = before;
+    while (outcome == STORE_FOUND) {
+        if (chunk.before != before) {
+            return FALSE;
+        }
+        before = chunk.ids[0];
+        g_array_append_vals(chunks->old, chunk.ids, chunk.n);
+        store_batch_delete(batch, key_chunk(user, (PostId){chunk.ids[0]}));
+        store_iter_next(iter);
+        outcome = chunks_under(iter, user, &chunk);
+    }
+    return outcome == STORE_MISSING;
+}
+
+/* Stage @n ids as rows of even size after the chunk that starts at @before. */
+static void
+chunks_put(Chunks *chunks, StoreBatch *batch, UserId user, gint64 before,
+           ChunkTip *tip)
+{
+    const gint64 *ids = (const gint64 *)(gconstpointer)chunks->merged->data;
+    guint left = chunks->merged->len;
+    guint rows = (left + CHUNK_IDS - 1) / CHUNK_IDS;
+    *tip = (ChunkTip)CHUNK_TIP_UNKNOWN;
+    for (; rows > 0; rows--) {
+        guint n = (left + rows - 1) / rows;
+        g_byte_array_set_size(chunks->row, 0);
+        chunk_encode(chunks->row, ids, n, before);
+        store_batch_put(batch, key_chunk(user, (PostId){ids[0]}),
+                        chunks->row->data, chunks->row->len);
+        before = ids[0];
+        *tip = (ChunkTip){ids[n - 1], ids[0]};
+        ids += n;
+        left -= n;
+    }
+}
+
+static gint64
+change_lowest(const ChunkChange *change)
+{
+    gint64 low = change->n_add > 0 ? change->add[0] : G_MAXINT64;
+    gint64 gone = change->n_remove > 0 ? change->remove[0] : G_MAXINT64;
+    return MIN(low, gone);
+}
+
+gboolean
+chunks_change(Chunks *chunks, StoreBatch *batch, UserId user,
+              const ChunkChange *change, ChunkTip *tip, GError **error)
+{
+    if (tip->last < 0 && !chunks_find_tip(chunks, user, tip, error)) {
+        return FALSE;
+    }
+    gint64 low = change_lowest(change);
+    gboolean above = low > tip->last;
+    if (change->n_add == 0 && above) {
+        return TRUE;
+    }
+    gint64 before = tip->first;
+    g_array_set_size(chunks->old, 0);
+    if (!above && !chunks_lift(chunks, batch, user, low, &before)) {
+        return chunks_fail(user, error);
+    }
+    gint64 *old = (gint64 *)(gpointer)chunks->old->data;
+    gsize kept =
+        ids_subtract(old, chunks->old->len, change->remove, change->n_remove);
+    g_array_set_size(chunks->merged, 0);
+    ids_union(chunks->merged, old, kept, change->add, change->n_add);
+    chunks_put(chunks, batch, user, before, tip);
+    return TRUE;
+}

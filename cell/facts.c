@@ -1,0 +1,239 @@
+#include "cell/facts.h"
+
+#include <string.h>
+
+/* The value of an edge row: i64 LE, u8. */
+typedef struct EdgeRow {
+    gint64 event; /* that set it */
+    guint8 state; /* EDGE_FOLLOWS or EDGE_GONE */
+} EdgeRow;
+
+#define EDGE_BYTES 9
+
+#define EDGE_GONE 0
+#define EDGE_FOLLOWS 1
+
+/* Row 'n' of records in quarantine: no event has kind 0. */
+#define COUNT_QUARANTINE 0
+
+static int
+bytes_compare(WireBytes a, WireBytes b)
+{
+    int order = memcmp(a.data, b.data, MIN(a.len, b.len));
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+FactOutcome
+fact_post(StoreBatch *batch, const Event *event)
+{
+    g_auto(StoreValue) old = {0};
+    Key key = key_post(event->post.id);
+    switch (store_batch_get(batch, key, &old)) {
+    case STORE_FAILED:
+        return FACT_FAILED;
+    case STORE_FOUND: {
+        int order = bytes_compare(event->post_bytes, old.bytes);
+        if (order <= 0) {
+            return order == 0 ? FACT_AGAIN : FACT_OLDER;
+        }
+        break;
+    }
+    case STORE_MISSING:
+        break;
+    }
+    store_batch_put(batch, key, event->post_bytes.data, event->post_bytes.len);
+    store_batch_put(batch, key_timeline(event->user, event->post.id), "", 0);
+    return FACT_SET;
+}
+
+FactOutcome
+fact_delete(StoreBatch *batch, const Event *event)
+{
+    g_auto(StoreValue) old = {0};
+    Key key = key_tombstone(event->target_post, event->user);
+    gint64 before = 0;
+    switch (store_batch_get(batch, key, &old)) {
+    case STORE_FAILED:
+        return FACT_FAILED;
+    case STORE_FOUND:
+        memcpy(&before, old.bytes.data, MIN(old.bytes.len, sizeof before));
+        before = GINT64_FROM_LE(before);
+        break;
+    case STORE_MISSING:
+        break;
+    }
+    if (event->id.v <= before) {
+        return event->id.v == before ? FACT_AGAIN : FACT_OLDER;
+    }
+    gint64 row = GINT64_TO_LE(event->id.v);
+    store_batch_put(batch, key, &row, sizeof row);
+    return FACT_SET;
+}
+
+static gboolean
+edge_read(WireBytes value, EdgeRow *ret_row)
+{
+    if (value.len != EDGE_BYTES) {
+        return FALSE;
+    }
+    memcpy(&ret_row->event, value.data, sizeof ret_row->event);
+    ret_row->event = GINT64_FROM_LE(ret_row->event);
+    ret_row->state = value.data[EDGE_BYTES - 1];
+    return TRUE;
+}
+
+/* Of two events for one edge, the newer; of one id with both meanings, the
+   follow. */
+static int
+edge_compare(const EdgeRow *a, const EdgeRow *b)
+{
+    if (a->event != b->event) {
+        return a->event > b->event ? 1 : -1;
+    }
+    return (int)a->state - (int)b->state;
+}
+
+FactOutcome
+fact_edge(StoreBatch *batch, const Event *event, gboolean *ret_was)
+{
+    g_auto(StoreValue) value = {0};
+    EdgeRow old = {0};
+    EdgeRow new = {
+        .event = event->id.v,
+        .state = event->kind == EVENT_FOLLOW ? EDGE_FOLLOWS : EDGE_GONE,
+    };
+    Key key = key_edge(event->user, event->target_user);
+    StoreOutcome found = store_batch_get(batch, key, &value);
+    if (found == STORE_FAILED ||
+        (found == STORE_FOUND && !edge_read(value.bytes, &old))) {
+        return FACT_FAILED;
+    }
+    *ret_was = old.state == EDGE_FOLLOWS;
+    int order = edge_compare(&new, &old);
+    if (order <= 0) {
+        return order == 0 ? FACT_AGAIN : FACT_OLDER;
+    }
+    guint8 row[EDGE_BYTES];
+    gint64 le = GINT64_TO_LE(new.event);
+    memcpy(row, &le, sizeof le);
+    row[EDGE_BYTES - 1] = new.state;
+    store_batch_put(batch, key, row, sizeof row);
+    return FACT_SET;
+}
+
+static guint64
+count_read(WireBytes value)
+{
+    guint64 le = 0;
+    memcpy(&le, value.data, MIN(value.len, sizeof le));
+    return GUINT64_FROM_LE(le);
+}
+
+static FactOutcome
+count_one_more(StoreBatch *batch, guint kind)
+{
+    g_auto(StoreValue) value = {0};
+    Key key = key_kept_count(kind);
+    guint64 count = 0;
+    switch (store_batch_get(batch, key, &value)) {
+    case STORE_FAILED:
+        return FACT_FAILED;
+    case STORE_FOUND:
+        count = count_read(value.bytes);
+        break;
+    case STORE_MISSING:
+        break;
+    }
+    count = GUINT64_TO_LE(count + 1);
+    store_batch_put(batch, key, &count, sizeof count);
+    return FACT_SET;
+}
+
+FactOutcome
+fact_keep(StoreBatch *batch, const Event *event)
+{
+    g_auto(StoreValue) old = {0};
+    Key key = key_kept(event->id);
+    StoreOutcome found = store_batch_get(batch, key, &old);
+    if (found == STORE_FAILED) {
+        return FACT_FAILED;
+    }
+    if (found == STORE_FOUND) {
+        int order = bytes_compare(event->bytes, old.bytes);
+        if (order > 0) {
+            store_batch_put(batch, key, event->bytes.data, event->bytes.len);
+        }
+        return order == 0 ? FACT_AGAIN : FACT_OLDER;
+    }
+    store_batch_put(batch, key, event->bytes.data, event->bytes.len);
+    return count_one_more(batch, event->kind);
+}
+
+FactOutcome
+fact_quarantine(StoreBatch *batch, const LogRecord *record,
+                const EventFault *fault)
+{
+    g_auto(StoreValue) old = {0};
+    Key key = key_quarantine(record->partition, record->offset);
+    switch (store_batch_get(batch, key, &old)) {
+    case STORE_FAILED:
+        return FACT_FAILED;
+    case STORE_FOUND:
+        return FACT_AGAIN;
+    case STORE_MISSING:
+        break;
+    }
+    g_autoptr(GByteArray) row = g_byte_array_new();
+    g_autofree char *why =
+        g_strdup_printf("%s: %s", fault->field, fault->reason);
+    wire_field_string(row, 1, why);
+    wire_field_bytes(row, 2, record->key.data, record->key.len);
+    wire_field_bytes(row, 3, record->value.data, record->value.len);
+    wire_write_stop(row);
+    store_batch_put(batch, key, row->data, row->len);
+    return count_one_more(batch, COUNT_QUARANTINE);
+}
+
+guint64
+fact_kept_count(Store *store, guint kind)
+{
+    g_auto(StoreValue) value = {0};
+    if (store_get(store, NULL, key_kept_count(kind), &value) != STORE_FOUND) {
+        return 0;
+    }
+    return count_read(value.bytes);
+}
+
+guint64
+fact_quarantine_count(Store *store)
+{
+    return fact_kept_count(store, COUNT_QUARANTINE);
+}
+
+gboolean
+fact_edge_follows(WireBytes value)
+{
+    EdgeRow row;
+    return edge_read(value, &row) && row.state == EDGE_FOLLOWS;
+}
+
+StoreOutcome
+fact_following(Store *store, const StoreSnapshot *snapshot, UserId user,
+               UserId author)
+{
+    g_auto(StoreValue) value = {0};
+    StoreOutcome outcome =
+        store_get(store, snapshot, key_edge(user, author), &value);
+    if (outcome == STORE_FOUND && !fact_edge_follows(value.bytes)) {
+        return STORE_MISSING;
+    }
+    return outcome;
+}
+
+StoreOutcome
+fact_deleted(Store *store, const StoreSnapshot *snapshot, PostId post,
+             UserId author)
+{
+    g_auto(StoreValue) value = {0};
+    return store_get(store, snapshot, key_tombstone(post, author), &value);
+}

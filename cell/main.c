@@ -1,0 +1,176 @@
+/*
+ * comb-cell: one cell over a Kafka cluster. A column of starts and its mirror
+ * of stops; a failure on the way is logged once and ends the process with 1,
+ * wrong settings with 2. The topics are the gateway's to make.
+ */
+#include "cell/cell.h"
+#include "ops/kit/admin.h"
+#include "ops/kit/daemon.h"
+#include "ops/kit/paths.h"
+
+typedef struct Options {
+    gint64 cell;
+    char *brokers;
+    char *host;
+    gint64 port;
+    gint64 admin_port;
+    char *data_dir; /* NULL: the default */
+    gint64 threads;
+    gint64 checkpoint_s;
+    gint64 connect_timeout_ms;
+} Options;
+
+#define PLACE(field) G_STRUCT_OFFSET(Options, field)
+
+static const Setting settings[] = {
+    {"cell", SETTING_INT, PLACE(cell), "0", 0, CELL_MAX, "",
+     "Number of this cell in the cell map."},
+    {"brokers", SETTING_REQUIRED, PLACE(brokers), NULL, 0, 0, "",
+     "Kafka brokers to begin with, host:port,host:port. Required."},
+    {"host", SETTING_STRING, PLACE(host), "127.0.0.1", 0, 0, "",
+     "Numeric address to listen on."},
+    {"port", SETTING_INT, PLACE(port), "9200", 0, 65535, "",
+     "Port of the Dashboard and Cell services; 0 takes any."},
+    {"admin-port", SETTING_INT, PLACE(admin_port), "9280", 0, 65535, "",
+     "Port of /metrics, /healthz and /readyz; 0 takes any."},
+    {"data-dir", SETTING_STRING, PLACE(data_dir), NULL, 0, 0, "",
+     "Directory of the cell's state; default comb/cell-N in the XDG state "
+     "directory."},
+    {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",
+     "Threads that serve calls."},
+    {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "10", 1, 3600, "s",
+     "Time between tail checkpoints: what a restart replays, at most."},
+    {"connect-timeout-ms", SETTING_INT, PLACE(connect_timeout_ms), "10000", 100,
+     600000, "ms", "How long to wait for a broker at start."},
+    {0},
+};
+
+static char *
+healthy(gpointer user_data)
+{
+    return cell_healthy(user_data);
+}
+
+static char *
+ready(gpointer user_data)
+{
+    return cell_ready(user_data);
+}
+
+static Log *
+open_control(gpointer user_data, GError **error)
+{
+    static const LogTopic topic = {
+        .name = LOG_CONTROL_TOPIC,
+        .partitions = 1,
+        .compacted = TRUE,
+        .retention_ms = -1,
+    };
+    return log_open(user_data, &topic, FALSE, error);
+}
+
+static gboolean
+run_admin(const Options *options, Cell *cell, Metrics *metrics, GError **error)
+{
+    AdminOptions admin_options = {
+        .host = options->host,
+        .port = (guint16)options->admin_port,
+        .metrics = metrics,
+        .healthy = healthy,
+        .ready = ready,
+        .user_data = cell,
+    };
+    Admin *admin = admin_start(&admin_options, error);
+    if (admin == NULL) {
+        return FALSE;
+    }
+    daemon_ready("cell=%s:%u admin=%s:%u", options->host, cell_port(cell),
+                 options->host, admin_port(admin));
+    daemon_wait();
+    admin_stop(admin);
+    return TRUE;
+}
+
+static gboolean
+run_cell(const Options *options, const char *dir, LogCluster *cluster,
+         Log *firehose, GError **error)
+{
+    CellOptions cell_options = {
+        .cell = (guint)options->cell,
+        .data_dir = dir,
+        .host = options->host,
+        .port = (guint16)options->port,
+        .threads = (guint)options->threads,
+        .checkpoint_s = (guint)options->checkpoint_s,
+    };
+    Metrics *metrics = metrics_new();
+    MapFeed *feed = mapfeed_start(open_control, NULL, NULL, cluster);
+    Cell *cell = cell_start(&cell_options, firehose, feed, metrics, error);
+    gboolean clean = FALSE;
+    if (cell != NULL) {
+        clean = run_admin(options, cell, metrics, error);
+        cell_stop(cell);
+    }
+    mapfeed_stop(feed);
+    metrics_free(metrics);
+    return clean;
+}
+
+static gboolean
+run_log(const Options *options, const char *dir, LogCluster *cluster,
+        GError **error)
+{
+    static const LogTopic topic = {
+        .name = LOG_FIREHOSE_TOPIC,
+        .partitions = 0, /* as many as there are */
+        .retention_ms = 1,
+    };
+    Log *firehose = log_open(cluster, &topic, FALSE, error);
+    if (firehose == NULL) {
+        return FALSE;
+    }
+    gboolean clean = run_cell(options, dir, cluster, firehose, error);
+    log_close(firehose);
+    return clean;
+}
+
+static gboolean
+run(gpointer user_data, GError **error)
+{
+    const Options *options = user_data;
+    g_autofree char *name =
+        g_strdup_printf("cell-%" G_GINT64_FORMAT, options->cell);
+    g_autofree char *dir = paths_state_dir(options->data_dir, name, error);
+    LogKafkaOptions kafka = {
+        .brokers = options->brokers,
+        .client_id = "comb-cell",
+        .connect_timeout_ms = (guint)options->connect_timeout_ms,
+        .delivery_timeout_ms = 30000,
+    };
+    if (dir == NULL) {
+        return FALSE;
+    }
+    LogCluster *cluster = log_cluster_kafka(&kafka, error);
+    if (cluster == NULL) {
+        return FALSE;
+    }
+    gboolean clean = run_log(options, dir, cluster, error);
+    log_cluster_close(cluster);
+    return clean;
+}
+
+int
+main(int argc, char **argv)
+{
+    Options options = {0};
+    const DaemonProgram program = {
+        .name = "cell",
+        .summary = "A cell: every post, and the inboxes of its users.",
+        .settings = settings,
+        .options = &options,
+        .run = run,
+    };
+
+    (void)argc;
+    return daemon_main(&program, argv);
+}

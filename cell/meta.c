@@ -1,0 +1,158 @@
+#include "cell/meta.h"
+
+#include "ops/kit/error.h"
+
+#include <string.h>
+
+/* A number row: u32 LE, or @fallback where there is none. */
+static gboolean
+meta_get_u32(Store *store, const char *name, guint32 *ret_v, GError **error)
+{
+    g_auto(StoreValue) value = {0};
+    guint32 le;
+    if (store_get(store, NULL, key_meta(name), &value) != STORE_FOUND ||
+        value.bytes.len != sizeof le) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                    "the store's row '%s' is missing or damaged", name);
+        return FALSE;
+    }
+    memcpy(&le, value.bytes.data, sizeof le);
+    *ret_v = GUINT32_FROM_LE(le);
+    return TRUE;
+}
+
+static gboolean
+meta_check_number(Store *store, const char *name, guint want,
+                  const char *sentence, GError **error)
+{
+    guint32 have;
+    if (!meta_get_u32(store, name, &have, error)) {
+        return FALSE;
+    }
+    if (have != want) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_MISMATCH,
+                    "%s: the data directory says %u, this is %u", sentence,
+                    have, want);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+meta_check_log(Store *store, const char *want, GError **error)
+{
+    g_auto(StoreValue) value = {0};
+    if (store_get(store, NULL, key_meta("log"), &value) == STORE_FOUND &&
+        value.bytes.len == strlen(want) &&
+        memcmp(value.bytes.data, want, value.bytes.len) == 0) {
+        return TRUE;
+    }
+    g_set_error(error, COMB_ERROR, COMB_ERROR_MISMATCH,
+                "the data directory follows another log: it says '%.*s', the "
+                "log is '%s'",
+                (int)value.bytes.len, (const char *)value.bytes.data, want);
+    return FALSE;
+}
+
+static CellMap *
+meta_get_home(Store *store, GError **error)
+{
+    g_auto(StoreValue) value = {0};
+    if (store_get(store, NULL, key_meta("home"), &value) != STORE_FOUND) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                    "the store's row 'home' is missing");
+        return NULL;
+    }
+    return cellmap_decode(value.bytes, error);
+}
+
+static gint64
+meta_i64_at(WireBytes bytes, gsize at)
+{
+    gint64 le = 0;
+    if (bytes.len >= at + sizeof le) {
+        memcpy(&le, bytes.data + at, sizeof le);
+    }
+    return GINT64_FROM_LE(le);
+}
+
+static gboolean
+meta_load_progress(Store *store, const MetaIdentity *identity, Meta *meta,
+                   GError **error)
+{
+    for (guint i = 0; i < identity->partitions; i++) {
+        g_auto(StoreValue) value = {0};
+        if (store_get(store, NULL, key_position(i), &value) == STORE_FAILED) {
+            g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                        "cannot read the position: %s", store_failure(store));
+            return FALSE;
+        }
+        meta->next[i] = (guint64)meta_i64_at(value.bytes, 0);
+    }
+    g_auto(StoreValue) value = {0};
+    if (store_get(store, NULL, key_meta("as_of"), &value) == STORE_FOUND) {
+        meta->as_of = meta_i64_at(value.bytes, 0);
+    }
+    return TRUE;
+}
+
+gboolean
+meta_load(Store *store, const MetaIdentity *identity, Meta *ret_meta,
+          GError **error)
+{
+    g_auto(StoreValue) format = {0};
+    *ret_meta = (Meta){0};
+    ret_meta->next = g_new0(guint64, identity->partitions);
+    if (store_get(store, NULL, key_meta("format"), &format) == STORE_MISSING) {
+        return TRUE;
+    }
+    ret_meta->home = NULL;
+    if (meta_check_number(store, "format", META_FORMAT, "store format",
+                          error) &&
+        meta_check_number(store, "cell", identity->cell, "cell", error) &&
+        meta_check_log(store, identity->log, error)) {
+        ret_meta->home = meta_get_home(store, error);
+    }
+    if (ret_meta->home == NULL ||
+        !meta_load_progress(store, identity, ret_meta, error)) {
+        meta_clear(ret_meta);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+void
+meta_clear(Meta *meta)
+{
+    g_clear_pointer(&meta->home, cellmap_unref);
+    g_clear_pointer(&meta->next, g_free);
+}
+
+void
+meta_found(StoreBatch *batch, const MetaIdentity *identity, const CellMap *home)
+{
+    guint32 format = GUINT32_TO_LE(META_FORMAT);
+    guint32 cell = GUINT32_TO_LE(identity->cell);
+    g_autoptr(GByteArray) map = g_byte_array_new();
+    cellmap_encode(home, map);
+    store_batch_put(batch, key_meta("format"), &format, sizeof format);
+    store_batch_put(batch, key_meta("cell"), &cell, sizeof cell);
+    store_batch_put(batch, key_meta("log"), identity->log,
+                    strlen(identity->log));
+    store_batch_put(batch, key_meta("home"), map->data, map->len);
+}
+
+void
+meta_put_position(StoreBatch *batch, guint partition, guint64 next,
+                  gint64 timestamp_ms)
+{
+    gint64 row[2] = {GINT64_TO_LE((gint64)next), GINT64_TO_LE(timestamp_ms)};
+    store_batch_put(batch, key_position(partition), row, sizeof row);
+}
+
+void
+meta_put_as_of(StoreBatch *batch, gint64 as_of)
+{
+    gint64 row = GINT64_TO_LE(as_of);
+    store_batch_put(batch, key_meta("as_of"), &row, sizeof row);
+}

@@ -1,0 +1,39 @@
+/*
+ * serve.h - the cell's services: Dashboard and Cell of the IDL
+ *
+ * Reads run on the server's threads, each on a cut of its own. What may wait
+ * for the log or the disk (status, checkpoint) runs on one admin thread.
+ */
+#pragma once
+
+#include "cell/apply.h"
+#include "thrift/server.h"
+
+typedef struct Serve Serve;
+
+typedef struct ServeOptions {
+    const char *host;
+    guint16 port; /* 0: any free one */
+    guint threads;
+} ServeOptions;
+
+/**
+ * serve_start() - listen and answer
+ *
+ * @state, @firehose: borrowed, outlive it.
+ * Fails: as server_start().
+ */
+Serve *serve_start(const ServeOptions *options, State *state, Log *firehose,
+                   GError **error);
+
+/** serve_set_apply() - the apply thread to send checkpoints to; once. */
+void serve_set_apply(Serve *serve, Apply *apply);
+
+/** serve_port() - the port it listens on. */
+guint16 serve_port(const Serve *serve);
+
+/** serve_stats() - the server's counters. Thread: any. */
+void serve_stats(Serve *serve, ServerStats *ret_stats);
+
+/** serve_stop() - drain, stop, free; before the apply thread is stopped. */
+void serve_stop(Serve *serve);

@@ -1,0 +1,95 @@
+/*
+ * state.h - what the apply thread writes and the serving threads read
+ *
+ * One writer. It changes inboxes and commits to the store only with the write
+ * side of @lock held, so that a reader who takes the read side, copies a tail
+ * and opens a snapshot has both at one point of the cell's state (I5); the
+ * rest of its work is done on those, without the lock.
+ */
+#pragma once
+
+#include "cell/followers.h"
+#include "cell/inbox.h"
+#include "cell/meta.h"
+#include "firehose/event.h"
+#include "ops/kit/metrics.h"
+#include "router/mapfeed.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Indexes into State.metrics. */
+typedef enum StateMetric {
+    METRIC_EVENTS, /* then one for each kind, at METRIC_EVENTS + kind - 1 */
+    METRIC_DELIVERIES = METRIC_EVENTS + EVENT_KIND_MAX,
+    METRIC_FOREIGN,
+    METRIC_QUARANTINED,
+    METRIC_CHECKPOINTS,
+    METRIC_USERS,
+    METRIC_EDGES,
+    METRIC_LAG_MS,
+    METRIC_STORE_BYTES,
+    METRIC_PAGES,
+    METRIC_PAGE_CANDIDATES,
+    METRIC_REFUSED,
+    METRIC_N,
+} StateMetric;
+
+typedef struct State {
+    MetaIdentity identity;   /* whose state this is; const after start */
+    Store *store;            /* owned */
+    pthread_rwlock_t lock;   /* around commits and inbox changes */
+    Inbox *inbox;            /* owned; guarded by @lock */
+    Followers *followers;    /* owned; the apply thread's */
+    MapFeed *feed;           /* borrowed */
+    _Atomic(CellMap *) home; /* owned; set once: whose users are homed here */
+    _Atomic guint64 *next;   /* per partition, the next offset to apply */
+    _Atomic gint64 as_of;    /* newest event id applied */
+    _Atomic gint64 fresh_at_ms; /* wall time when the log was last seen to be
+                                   all applied, or the last record's time */
+    _Atomic gboolean at_end;    /* it is the former */
+    _Atomic gboolean ready;     /* has applied the log as it was at start */
+    _Atomic(char *) stopped;    /* why applying has ended; owned, set once */
+    gint64 started_us;          /* monotonic, at start */
+    char *labels;               /* cell="0", for metrics */
+    char *kind_labels[EVENT_KIND_MAX]; /* cell="0",kind="post", ... */
+    Metric metrics[METRIC_N];
+} State;
+
+typedef struct StateOptions {
+    const char *dir;
+    MetaIdentity identity; /* its log text must outlive the state */
+    MapFeed *feed;
+} StateOptions;
+
+/**
+ * state_open() - open the store and load what memory holds of it
+ *
+ * @ret_next: per partition, where to read the log from: at or before the
+ *            store's own position.
+ * Fails:     as meta_load() and tailfile_load(); COMB_ERROR_CORRUPT where
+ *            the store is older than its tail checkpoint.
+ */
+State *state_open(const StateOptions *options, guint64 *ret_next,
+                  GError **error);
+
+/** state_close() - after every reader and the apply thread. */
+void state_close(State *state);
+
+/** state_set_home() - the cell is founded: take a reference of @home. */
+void state_set_home(State *state, CellMap *home);
+
+/** state_is_homed() - whether @user's inbox is kept here. */
+gboolean state_is_homed(State *state, UserId user);
+
+/** state_stop() - applying has ended for this reason; the first one stays. */
+void state_stop(State *state, const char *reason);
+
+/** state_stopped() - the reason, or NULL; borrowed. Thread: any. */
+const char *state_stopped(State *state);
+
+/** state_lag_ms() - how far behind the log the cell is. Thread: any. */
+gint64 state_lag_ms(State *state);
+
+/** state_add() - count @n on a metric. Thread: any. */
+void state_add(State *state, guint metric, gint64 n);
