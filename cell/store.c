@@ -87,6 +87,9 @@ store_configure(Store *store, const StoreOptions *options)
     rocksdb_options_set_memtable_whole_key_filtering(o, 1);
     rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
     rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+    /* Only what is fatal: Debian's build aborts where it cannot write its own
+       text log, and a full disk would end the process, not just the writes. */
+    rocksdb_options_set_info_log_level(o, 4);
     rocksdb_options_set_keep_log_file_num(o, 2);
     rocksdb_options_set_max_log_file_size(o, 4 << 20);
     rocksdb_options_increase_parallelism(o, 2);
