@@ -1,0 +1,103 @@
+/*
+ * comb-solo: all of Comb in one process, for one machine.
+ *
+ * It says that it is ready when every cell has caught up with the log. A
+ * SIGTERM that comes while it waits for that is taken at once.
+ *
+ * Exit code: 0 after SIGTERM or SIGINT, 1 where it cannot do its job (a crit
+ * line says why), 2 where a setting is wrong.
+ */
+#include "ops/kit/daemon.h"
+#include "ops/kit/error.h"
+#include "ops/solo/solo.h"
+
+#include <signal.h>
+#define READY_POLL_US 2000
+#define PLACE(field) G_STRUCT_OFFSET(SoloOptions, field)
+
+static const Setting settings[] = {
+    {"data-dir", SETTING_STRING, PLACE(data_dir), NULL, 0, 0, "",
+     "Directory of log and cells; default comb/solo in the XDG state "
+     "directory."},
+    {"cells", SETTING_INT, PLACE(cells), "2", 1, SOLO_CELLS_MAX, "",
+     "Cells; fixed once the directory is made."},
+    {"partitions", SETTING_INT, PLACE(partitions), "4", 1, 64, "",
+     "Partitions of the firehose topic; fixed likewise."},
+    {"host", SETTING_STRING, PLACE(host), "127.0.0.1", 0, 0, "",
+     "Numeric address to listen on; cells are always on 127.0.0.1."},
+    {"router-port", SETTING_INT, PLACE(router_port), "9100", 0, 65535, "",
+     "Port of the Dashboard service; 0 takes any."},
+    {"gateway-port", SETTING_INT, PLACE(gateway_port), "9110", 0, 65535, "",
+     "Port of the Firehose service; 0 takes any."},
+    {"admin-port", SETTING_INT, PLACE(admin_port), "9180", 0, 65535, "",
+     "Port of /metrics, /healthz and /readyz; 0 takes any."},
+    {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",
+     "Threads that serve calls, in each of gateway, router and cells."},
+    {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "10", 1, 86400, "s",
+     "Between two tail checkpoints of a cell."},
+    {"retention-hours", SETTING_INT, PLACE(retention_hours), "168", 1,
+     24 * 3650, "h", "How long the firehose keeps records, at least."},
+    {0},
+};
+
+static gboolean
+stop_is_wanted(void)
+{
+    sigset_t pending;
+    sigemptyset(&pending);
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
+}
+
+/* TRUE when ready or told to stop, FALSE where it never will be ready. */
+static gboolean
+wait_ready(Solo *solo, GError **error)
+{
+    while (!stop_is_wanted()) {
+        g_autofree char *not_yet = solo_ready(solo);
+        g_autofree char *never = solo_healthy(solo);
+        if (never != NULL) {
+            g_set_error(error, COMB_ERROR, COMB_ERROR_IO, "%s", never);
+            return FALSE;
+        }
+        if (not_yet == NULL) {
+            g_autofree char *addresses = solo_addresses(solo);
+            daemon_ready("%s", addresses);
+            return TRUE;
+        }
+        g_usleep(READY_POLL_US);
+    }
+    return TRUE;
+}
+
+static gboolean
+run(gpointer user_data, GError **error)
+{
+    const SoloOptions *options = user_data;
+    Solo *solo = solo_start(options, error);
+    if (solo == NULL) {
+        return FALSE;
+    }
+    gboolean clean = wait_ready(solo, error);
+    if (clean) {
+        daemon_wait();
+    }
+    solo_stop(solo);
+    return clean;
+}
+
+int
+main(int argc, char **argv)
+{
+    SoloOptions options = {0};
+    const DaemonProgram program = {
+        .name = "solo",
+        .summary = "Gateway, router and cells in one process, on a local log.",
+        .settings = settings,
+        .options = &options,
+        .run = run,
+    };
+
+    (void)argc;
+    return daemon_main(&program, argv);
+}

@@ -1,0 +1,44 @@
+/*
+ * solo.h - gateway, router and cells in one process, over the local log
+ */
+#pragma once
+
+#include <glib.h>
+
+#define SOLO_CELLS_MAX 16
+
+typedef struct Solo Solo;
+
+typedef struct SoloOptions {
+    char *data_dir; /* NULL: the default */
+    char *host;
+    gint64 cells;
+    gint64 partitions;
+    gint64 router_port;
+    gint64 gateway_port;
+    gint64 admin_port;
+    gint64 threads;
+    gint64 checkpoint_s;
+    gint64 retention_hours;
+} SoloOptions;
+
+/**
+ * solo_start() - start everything
+ *
+ * Effect: returns once all listen; the cells may still catch up.
+ * Owns:   borrows @options until solo_stop().
+ * Fails:  as what it starts, NULL; what was started is stopped again.
+ */
+Solo *solo_start(const SoloOptions *options, GError **error);
+
+/** solo_ready() - NULL once every cell is; else why not. Owns: the caller. */
+char *solo_ready(Solo *solo);
+
+/** solo_healthy() - NULL, or which cell has stopped applying, and why. */
+char *solo_healthy(Solo *solo);
+
+/** solo_addresses() - "router=HOST:PORT gateway=..." Owns: the caller. */
+char *solo_addresses(const Solo *solo);
+
+/** solo_stop() - stop everything, in the mirrored order, and free. */
+void solo_stop(Solo *solo);
