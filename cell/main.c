@@ -57,18 +57,6 @@ ready(gpointer user_data)
     return cell_ready(user_data);
 }
 
-static Log *
-open_control(gpointer user_data, GError **error)
-{
-    static const LogTopic topic = {
-        .name = LOG_CONTROL_TOPIC,
-        .partitions = 1,
-        .compacted = TRUE,
-        .retention_ms = -1,
-    };
-    return log_open(user_data, &topic, FALSE, error);
-}
-
 static gboolean
 run_admin(const Options *options, Cell *cell, Metrics *metrics, GError **error)
 {
@@ -104,7 +92,7 @@ run_cell(const Options *options, const char *dir, LogCluster *cluster,
         .checkpoint_s = (guint)options->checkpoint_s,
     };
     Metrics *metrics = metrics_new();
-    MapFeed *feed = mapfeed_start(open_control, NULL, NULL, cluster);
+    MapFeed *feed = mapfeed_start(mapfeed_open_control, NULL, NULL, cluster);
     Cell *cell = cell_start(&cell_options, firehose, feed, metrics, error);
     gboolean clean = FALSE;
     if (cell != NULL) {

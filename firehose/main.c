@@ -64,18 +64,17 @@ static const Setting settings[] = {
 };
 
 static Log *
-open_control(LogCluster *cluster, gint64 replication, gboolean create,
-             GError **error)
+open_control(LogCluster *cluster, const Options *options, GError **error)
 {
     const LogTopic topic = {
         .name = LOG_CONTROL_TOPIC,
         .partitions = 1,
         .compacted = TRUE,
         .retention_ms = -1,
-        .replication = (guint)replication,
+        .replication = (guint)options->replication,
     };
 
-    return log_open(cluster, &topic, create, error);
+    return log_open(cluster, &topic, TRUE, error);
 }
 
 static Log *
@@ -89,12 +88,6 @@ open_firehose(LogCluster *cluster, const Options *options, GError **error)
     };
 
     return log_open(cluster, &topic, TRUE, error);
-}
-
-static Log *
-open_feed(gpointer user_data, GError **error)
-{
-    return open_control(user_data, 1, FALSE, error);
 }
 
 static gboolean
@@ -133,7 +126,7 @@ run_gateway(const Options *options, LogCluster *cluster, Log *firehose,
         .pending_bytes_max = (gsize)options->pending_mb << 20,
     };
     Metrics *metrics = metrics_new();
-    MapFeed *feed = mapfeed_start(open_feed, NULL, NULL, cluster);
+    MapFeed *feed = mapfeed_start(mapfeed_open_control, NULL, NULL, cluster);
     Gateway *gateway = NULL;
     gboolean clean = FALSE;
 
@@ -160,7 +153,7 @@ run_logs(const Options *options, LogCluster *cluster, GError **error)
     if (firehose == NULL) {
         return FALSE;
     }
-    control = open_control(cluster, options->replication, TRUE, error);
+    control = open_control(cluster, options, error);
     if (control != NULL) {
         clean = run_gateway(options, cluster, firehose, control, error);
         log_close(control);

@@ -65,17 +65,6 @@ typedef struct Daemon {
     Admin *admin;
 } Daemon;
 
-static Log *
-open_control(gpointer user_data, GError **error)
-{
-    static const LogTopic topic = {.name = LOG_CONTROL_TOPIC,
-                                   .partitions = 1,
-                                   .compacted = TRUE,
-                                   .retention_ms = -1};
-    Daemon *daemon = user_data;
-    return log_open(daemon->cluster, &topic, FALSE, error);
-}
-
 static char *
 ready(gpointer user_data)
 {
@@ -104,7 +93,8 @@ start_feed(Daemon *daemon, GError **error)
     }
     g_autofree char *cache =
         g_build_filename(daemon->data_dir, "cellmap", NULL);
-    daemon->feed = mapfeed_start(open_control, cache, NULL, daemon);
+    daemon->feed =
+        mapfeed_start(mapfeed_open_control, cache, NULL, daemon->cluster);
     return TRUE;
 }
 

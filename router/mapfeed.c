@@ -361,6 +361,16 @@ feed_run(void *data)
 
 /* ---- for everybody ---- */
 
+Log *
+mapfeed_open_control(gpointer cluster, GError **error)
+{
+    static const LogTopic topic = {.name = LOG_CONTROL_TOPIC,
+                                   .partitions = 1,
+                                   .compacted = TRUE,
+                                   .retention_ms = -1};
+    return log_open(cluster, &topic, FALSE, error);
+}
+
 MapFeed *
 mapfeed_start(Log *(*open_control)(gpointer user_data, GError **error),
               const char *cache, MapFeedFunc changed, gpointer user_data)

@@ -18,6 +18,14 @@ typedef struct MapFeed MapFeed;
 typedef void (*MapFeedFunc)(CellMap *map, gpointer user_data);
 
 /**
+ * mapfeed_open_control() - the @open_control of every daemon
+ *
+ * @cluster: a LogCluster. Opens its control topic to read; never makes it.
+ * Fails:    as log_open().
+ */
+Log *mapfeed_open_control(gpointer cluster, GError **error);
+
+/**
  * mapfeed_start() - follow the map
  *
  * @open_control: opens the control topic; called on the feed's thread, again

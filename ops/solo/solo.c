@@ -122,22 +122,12 @@ start_logs(Solo *solo, GError **error)
     return solo->control != NULL;
 }
 
-static Log *
-open_control(gpointer user_data, GError **error)
-{
-    static const LogTopic topic = {.name = LOG_CONTROL_TOPIC,
-                                   .partitions = 1,
-                                   .compacted = TRUE,
-                                   .retention_ms = -1};
-    return log_open(user_data, &topic, FALSE, error);
-}
-
 static gboolean
 start_feed(Solo *solo, GError **error)
 {
     (void)error;
     solo->metrics = metrics_new();
-    solo->feed = mapfeed_start(open_control, NULL, NULL, solo->cluster);
+    solo->feed = mapfeed_start(mapfeed_open_control, NULL, NULL, solo->cluster);
     return TRUE;
 }
 
