@@ -1,0 +1,195 @@
+"""Real daemons for tests: started, watched, and always stopped.
+
+A Daemon is one process with its captured output. It counts as started when it
+has printed its "ready" line; it must end with status 0 on SIGTERM and leave no
+sanitizer report, and stop() holds it to that. The kernel kills it if the test
+process dies.
+"""
+import ctypes
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+ROOT = TESTS.parent
+BUILD = pathlib.Path(os.environ.get("COMB_BUILD_DIR", ROOT / "build/dev"))
+READY_S = 60
+STOP_S = 60
+REPORTS = ("Sanitizer", "runtime error:", "CRITICAL", " does not hold")
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def program(name):
+    """The path of one of our executables."""
+    return BUILD / "bin" / name
+
+
+def free_port():
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(directory):
+    """What daemons and tools run with: every sanitizer at its strictest.
+
+    directory: for what they would else keep in the user's home.
+    """
+    return {
+        **os.environ,
+        "XDG_STATE_HOME": str(directory),
+        "ASAN_OPTIONS": "detect_stack_use_after_return=1",
+        "LSAN_OPTIONS": f"suppressions={TESTS}/lsan.supp:print_suppressions=0",
+        "TSAN_OPTIONS": f"suppressions={TESTS}/tsan.supp",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "G_DEBUG": "fatal-criticals",
+        "G_SLICE": "always-malloc",
+    }
+
+
+def die_with_parent():
+    """In the child, before exec: be killed when the test process ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Daemon:
+    """A daemon that can be started again and again with the same flags."""
+
+    def __init__(self, name, directory, *flags):
+        self.name = name
+        self.flags = [str(flag) for flag in flags]
+        self.directory = pathlib.Path(directory)
+        self.ports = {}
+        self.process = None
+        self._runs = 0
+
+    def launch(self):
+        """Start the process, wait for nothing."""
+        assert self.process is None, f"{self.name} runs already"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._runs += 1
+        with open(self._log("out"), "wb") as out, \
+                open(self._log("err"), "wb") as err:
+            self.process = subprocess.Popen(
+                [program(self.name), *self.flags], stdin=subprocess.DEVNULL,
+                stdout=out, stderr=err, env=environment(self.directory),
+                preexec_fn=die_with_parent)
+        return self
+
+    def start(self, timeout_s=READY_S):
+        """Start and wait for the ready line; its addresses are in ports."""
+        self.launch()
+        until = time.monotonic() + timeout_s
+        while not (line := self._ready_line()):
+            if self.process.poll() is not None:
+                code, self.process = self.process.returncode, None
+                raise AssertionError(f"{self.name} ended with {code} before "
+                                     f"it was ready:\n{self.stderr()}")
+            if time.monotonic() > until:
+                self.kill()
+                raise AssertionError(f"{self.name} was not ready in "
+                                     f"{timeout_s} s:\n{self.stderr()}")
+            time.sleep(0.01)
+        self.ports = dict(word.split("=", 1) for word in line.split()[1:])
+        return self
+
+    def wait_readyz(self, timeout_s=READY_S):
+        """Wait until its admin page says that it is ready, not just there."""
+        until = time.monotonic() + timeout_s
+        while True:
+            try:
+                with urllib.request.urlopen(
+                        f"http://{self.ports['admin']}/readyz", timeout=10):
+                    return
+            except urllib.error.HTTPError as error:
+                why = error.read().decode()
+            assert time.monotonic() < until, f"{self.name} is not ready: {why}"
+            time.sleep(0.05)
+
+    def run_to_end(self, timeout_s=READY_S):
+        """Start and wait for the end: for starts that must be refused."""
+        self.launch()
+        try:
+            return self.process.wait(timeout_s)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def stop(self):
+        """SIGTERM; a clean end or an AssertionError."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop in {STOP_S} s:\n"
+                                 f"{self.stderr()}") from None
+        self.process = None
+        assert code == 0, f"{self.name} ended with {code}:\n{self.stderr()}"
+        self.check_output()
+
+    def kill(self):
+        """SIGKILL, and wait until it is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def pause(self):
+        """SIGSTOP: alive and silent."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def is_running(self):
+        """Whether the process is there."""
+        return self.process is not None and self.process.poll() is None
+
+    def memory_peak(self):
+        """Most bytes resident so far (VmHWM)."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    def stderr(self):
+        """What this run has logged, its end where it is long."""
+        return self._log("err").read_text(errors="replace")[-8000:]
+
+    def check_output(self):
+        """No run of this daemon has left a report of a bug."""
+        for run in range(1, self._runs + 1):
+            text = self._log("err", run).read_text(errors="replace")
+            for report in REPORTS:
+                assert report not in text, f"{self.name}, run {run}:\n{text}"
+
+    def _log(self, kind, run=None):
+        return self.directory / f"{self.name}.{run or self._runs}.{kind}"
+
+    def _ready_line(self):
+        for line in self._log("out").read_text().splitlines(keepends=True):
+            if line.startswith("ready ") and line.endswith("\n"):
+                return line
+        return None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failed, *_):
+        if failed:
+            self.kill()
+        else:
+            self.stop()

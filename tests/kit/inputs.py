@@ -1,0 +1,71 @@
+"""What the scenarios import: files of NDJSON and the oracle's view of them."""
+import dataclasses
+import json
+import pathlib
+import subprocess
+import zlib
+
+import synthetic
+from daemons import ROOT
+from oracle import Oracle
+
+
+@dataclasses.dataclass
+class Input:
+    """A file of events."""
+
+    path: pathlib.Path
+    lines: int
+    oracle: Oracle
+
+    def split(self, directory, parts):
+        """The same lines in several files, in order."""
+        lines = self.path.read_text(encoding="utf-8").splitlines(True)
+        files = []
+        for i in range(parts):
+            files.append(directory / f"part{i}.ndjson")
+            files[-1].write_text("".join(
+                lines[len(lines) * i // parts:len(lines) * (i + 1) // parts]),
+                encoding="utf-8")
+        return files
+
+
+def open_input(path):
+    """An Input of a file that is there."""
+    with open(path, encoding="utf-8") as lines:
+        oracle = Oracle().read(lines)
+    with open(path, "rb") as lines:
+        return Input(path, sum(1 for _ in lines), oracle)
+
+
+def make_demo(path):
+    """What quickstart imports: this machine's packages."""
+    with open(path, "wb") as out:
+        subprocess.run([ROOT / "ops/demo/debian-news"], stdout=out, check=True)
+    return open_input(path)
+
+
+def is_kept(event, parts):
+    """Whether a line of the demo belongs to its deterministic part."""
+    if event["kind"] == "post":
+        return True
+    return zlib.crc32(str(event["user"]).encode()) % parts == 0
+
+
+def make_mixed(path, demo, parts=5):
+    """A part of the demo's follows and all its posts, and the synthetic world.
+
+    The two are interleaved evenly, so that wherever an import is cut both are
+    cut.
+    """
+    with open(demo.path, encoding="utf-8") as lines:
+        kept = [line for line in lines if is_kept(json.loads(line), parts)]
+    invented = [json.dumps(one, ensure_ascii=False) + "\n"
+                for one in synthetic.generate()]
+    placed = [(i / len(kept), line) for i, line in enumerate(kept)]
+    placed += [(i / len(invented), line) for i, line in enumerate(invented)]
+    placed.sort(key=lambda pair: pair[0])
+    with open(path, "w", encoding="utf-8") as out:
+        out.writelines(line for _, line in placed)
+    print(f"synthetic world of seed {synthetic.SEED}")
+    return open_input(path)
