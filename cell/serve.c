@@ -8,6 +8,7 @@
 #include "cell/serve.h"
 
 #include "cell/cut.h"
+#include "cell/errands.h"
 #include "cell/facts.h"
 #include "cell/page.h"
 #include "thrift/context.h"
@@ -27,7 +28,7 @@ struct Serve {
     State *state;           /* borrowed */
     Log *firehose;          /* borrowed */
     Server *server;         /* owned */
-    GThreadPool *admin;     /* owned; one thread, takes Requests */
+    Errands *admin;         /* owned; takes Requests */
     _Atomic(Apply *) apply; /* borrowed; NULL before it runs */
 };
 
@@ -385,11 +386,9 @@ serve_queue_admin(Request *request, gpointer user_data)
     if (!context_read(request, &context)) {
         return;
     }
-    if (g_thread_pool_unprocessed(serve->admin) >= SERVE_ADMIN_QUEUE_MAX) {
+    if (!errands_push(serve->admin, request)) {
         reply_overloaded(request, SERVE_RETRY_MS);
-        return;
     }
-    g_thread_pool_push(serve->admin, request, NULL);
 }
 
 static const ServerMethod serve_methods[] = {
@@ -407,7 +406,7 @@ serve_start(const ServeOptions *options, State *state, Log *firehose,
     Serve *serve = g_new0(Serve, 1);
     serve->state = state;
     serve->firehose = firehose;
-    serve->admin = g_thread_pool_new(serve_admin, serve, 1, FALSE, NULL);
+    serve->admin = errands_start(serve_admin, serve, SERVE_ADMIN_QUEUE_MAX);
     ServerOptions server_options = {
         .host = options->host,
         .port = options->port,
@@ -420,7 +419,7 @@ serve_start(const ServeOptions *options, State *state, Log *firehose,
     };
     serve->server = server_start(&server_options, error);
     if (serve->server == NULL) {
-        g_thread_pool_free(serve->admin, FALSE, TRUE);
+        errands_stop(serve->admin);
         g_free(serve);
         return NULL;
     }
@@ -449,7 +448,7 @@ void
 serve_stop(Serve *serve)
 {
     server_drain(serve->server, SERVE_DRAIN_MS);
-    g_thread_pool_free(serve->admin, FALSE, TRUE);
+    errands_stop(serve->admin);
     server_stop(serve->server);
     g_free(serve);
 }

@@ -30,6 +30,7 @@ typedef struct Options {
     gint64 pending_mb;
 } Options;
 
+#define READY_POLL_US 5000
 #define PLACE(field) G_STRUCT_OFFSET(Options, field)
 
 static const Setting settings[] = {
@@ -90,19 +91,32 @@ open_firehose(LogCluster *cluster, const Options *options, GError **error)
     return log_open(cluster, &topic, TRUE, error);
 }
 
+/* Ready means able to answer for the cell map too, not only to publish. */
+static char *
+ready(gpointer feed)
+{
+    return mapfeed_caught_up(feed) ? NULL
+                                   : g_strdup("reading the control topic");
+}
+
 static gboolean
-run_admin(const Options *options, Gateway *gateway, Metrics *metrics,
-          GError **error)
+run_admin(const Options *options, Gateway *gateway, MapFeed *feed,
+          Metrics *metrics, GError **error)
 {
     const AdminOptions admin_options = {
         .host = options->host,
         .port = (guint16)options->admin_port,
         .metrics = metrics,
+        .ready = ready,
+        .user_data = feed,
     };
     Admin *admin = admin_start(&admin_options, error);
 
     if (admin == NULL) {
         return FALSE;
+    }
+    while (!mapfeed_caught_up(feed) && !daemon_stop_is_wanted()) {
+        g_usleep(READY_POLL_US);
     }
     daemon_ready("gateway=%s:%u admin=%s:%u", options->host,
                  gateway_port(gateway), options->host, admin_port(admin));
@@ -135,7 +149,7 @@ run_gateway(const Options *options, LogCluster *cluster, Log *firehose,
                                 metrics, error);
     }
     if (gateway != NULL) {
-        clean = run_admin(options, gateway, metrics, error);
+        clean = run_admin(options, gateway, feed, metrics, error);
         gateway_stop(gateway);
     }
     mapfeed_stop(feed);

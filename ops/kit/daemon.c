@@ -59,6 +59,16 @@ wait_for_signal(void)
     ensure(sigwait(&set, &signum) == 0);
 }
 
+gboolean
+daemon_stop_is_wanted(void)
+{
+    sigset_t pending;
+
+    sigemptyset(&pending);
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
+}
+
 static void *
 watch_second_signal(void *unused)
 {

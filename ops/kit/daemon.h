@@ -40,6 +40,14 @@ void daemon_begin(void);
 void daemon_wait(void);
 
 /**
+ * daemon_stop_is_wanted() - whether daemon_wait() would return at once
+ *
+ * Effect: for those who wait for something else first.
+ * Thread: main.
+ */
+gboolean daemon_stop_is_wanted(void);
+
+/**
  * daemon_ready() - tell whoever started us: we serve
  *
  * Effect: writes "ready" and the ports as a line on standard output, for

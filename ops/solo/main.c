@@ -11,7 +11,6 @@
 #include "ops/kit/error.h"
 #include "ops/solo/solo.h"
 
-#include <signal.h>
 #define READY_POLL_US 2000
 #define PLACE(field) G_STRUCT_OFFSET(SoloOptions, field)
 
@@ -40,20 +39,11 @@ static const Setting settings[] = {
     {0},
 };
 
-static gboolean
-stop_is_wanted(void)
-{
-    sigset_t pending;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
-}
-
 /* TRUE when ready or told to stop, FALSE where it never will be ready. */
 static gboolean
 wait_ready(Solo *solo, GError **error)
 {
-    while (!stop_is_wanted()) {
+    while (!daemon_stop_is_wanted()) {
         g_autofree char *not_yet = solo_ready(solo);
         g_autofree char *never = solo_healthy(solo);
         if (never != NULL) {

@@ -7,7 +7,6 @@ killed comes back where the cell map says it is.
 import contextlib
 import json
 import subprocess
-import time
 
 from client import wait_applied
 from daemons import (Daemon, die_with_parent, environment, free_port, program)
@@ -140,17 +139,8 @@ class Cluster(Stack):
         return not (self.router_daemon.directory / "data").exists()
 
     def _set_map(self):
-        # The gateway serves before it has read what map there is.
-        until = time.monotonic() + 10
         entries = [f"{i}={a}" for i, a in enumerate(self.cells)]
-        while True:
-            try:
-                return self.combctl("map", "set", *entries)
-            except AssertionError as error:
-                if time.monotonic() > until or "not available" not in \
-                        str(error):
-                    raise
-            time.sleep(0.1)
+        self.combctl("map", "set", *entries)
 
     def stop(self):
         """Clean stop of all that run."""

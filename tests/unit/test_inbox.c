@@ -225,6 +225,19 @@ test_remove_all(Fixture *fixture, gconstpointer unused)
     check_walk(fixture, 1, FALSE, 0);
 }
 
+/* Taking posts out of an inbox that has none changes nothing. */
+static void
+test_remove_from_empty(Fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    const gint64 ids[] = {1, 2};
+    remove_ids(fixture, 2, ids, G_N_ELEMENTS(ids));
+    fold(fixture);
+    check_walk(fixture, 2, TRUE, G_MAXINT64);
+    deliver(fixture, 2, 2);
+    check_walk(fixture, 2, FALSE, 0);
+}
+
 /* The first id of a chunk row below @id. */
 static Key
 chunk_row_below(Fixture *fixture, guint user, gint64 id)
@@ -272,6 +285,7 @@ main(int argc, char **argv)
     ADD("random", test_random);
     ADD("remove-then-merge", test_remove_then_merge);
     ADD("remove-all", test_remove_all);
+    ADD("remove-from-empty", test_remove_from_empty);
     ADD("missing-chunk", test_missing_chunk);
     return g_test_run();
 }
