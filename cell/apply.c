@@ -1,7 +1,7 @@
 /*
  * The thread's life. Unfounded, it waits for a cell map that knows this cell,
- * founds the store (flush, first tail file: from then on a missing tail file
- * means loss), and starts at offset 0. Founded, it starts where the tail
+ * founds the store (first tail file, then rows: from then on a missing tail
+ * file means loss), and starts at offset 0. Founded, it starts where the tail
  * checkpoint says. It opens a reader, trying again for as long as no broker
  * answers; any other refusal is a named stop. Then it takes batches until it
  * is told to end, and leaves a checkpoint behind.
@@ -28,6 +28,7 @@
 #include <string.h>
 
 #define APPLY_BATCH_MAX 512
+#define APPLY_EDGES_MAX 32
 #define APPLY_WAIT_MS 50
 #define APPLY_RETRY_US (G_USEC_PER_SEC / 2)
 #define APPLY_END_CHECK_US G_USEC_PER_SEC
@@ -174,11 +175,15 @@ apply_record(Apply *apply, const LogRecord *record)
 
 /* ---- a batch ---- */
 
+/* Stage records, as many as make one commit; *ret_staged of @n. Edges cost a
+   timeline each under the lock, so a batch ends early with many of them. */
 static gboolean
-apply_stage(Apply *apply, const LogRecord *records, gsize n, GError **error)
+apply_stage(Apply *apply, const LogRecord *records, gsize n, gsize *ret_staged,
+            GError **error)
 {
-    for (gsize i = 0; i < n; i++) {
-        const LogRecord *record = &records[i];
+    gsize i = 0;
+    while (i < n && effects_edges(apply->effects) < APPLY_EDGES_MAX) {
+        const LogRecord *record = &records[i++];
         if (apply_record(apply, record) == FACT_FAILED) {
             g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
                         "cannot read the store: %s",
@@ -186,14 +191,16 @@ apply_stage(Apply *apply, const LogRecord *records, gsize n, GError **error)
             return FALSE;
         }
         apply->next[record->partition] = record->offset + 1;
-        gboolean run_ends =
-            i + 1 == n || records[i + 1].partition != record->partition;
+        gboolean run_ends = i == n ||
+                            records[i].partition != record->partition ||
+                            effects_edges(apply->effects) >= APPLY_EDGES_MAX;
         if (run_ends) {
             meta_put_position(apply->batch, record->partition,
                               record->offset + 1, record->timestamp_ms);
         }
     }
     meta_put_as_of(apply->batch, apply->as_of);
+    *ret_staged = i;
     return TRUE;
 }
 
@@ -220,22 +227,35 @@ apply_publish_progress(Apply *apply, const LogRecord *last)
     }
 }
 
+/* Commit what is staged and run its effects: readers see none or all. */
 static gboolean
-apply_batch(Apply *apply, const LogRecord *records, gsize n, GError **error)
+apply_commit(Apply *apply, const LogRecord *last, GError **error)
 {
     State *state = apply->state;
-    if (!apply_stage(apply, records, n, error)) {
-        return FALSE;
-    }
     pthread_rwlock_wrlock(&state->lock);
     gboolean good = store_batch_commit(apply->batch, error) &&
-                    effects_run(apply->effects, apply->batch, error);
+                    effects_run(apply->effects, error);
     if (good) {
-        apply_publish_progress(apply, &records[n - 1]);
+        apply_publish_progress(apply, last);
     }
     pthread_rwlock_unlock(&state->lock);
     apply->dirty = TRUE;
-    return good;
+    return good && effects_fold(apply->effects, apply->batch, error);
+}
+
+static gboolean
+apply_records(Apply *apply, const LogRecord *records, gsize n, GError **error)
+{
+    while (n > 0) {
+        gsize staged;
+        if (!apply_stage(apply, records, n, &staged, error) ||
+            !apply_commit(apply, &records[staged - 1], error)) {
+            return FALSE;
+        }
+        records += staged;
+        n -= staged;
+    }
+    return TRUE;
 }
 
 /* ---- checkpoints ---- */
@@ -244,8 +264,8 @@ static gboolean
 apply_write_checkpoint(Apply *apply, GError **error)
 {
     State *state = apply->state;
-    apply->checkpoint_us = g_get_monotonic_time();
     if (!apply->dirty) {
+        apply->checkpoint_us = g_get_monotonic_time();
         return TRUE;
     }
     if (!store_flush(state->store, error) ||
@@ -253,6 +273,8 @@ apply_write_checkpoint(Apply *apply, GError **error)
                         state->inbox, error)) {
         return FALSE;
     }
+    /* From its end, so that a slow disk still leaves time to apply. */
+    apply->checkpoint_us = g_get_monotonic_time();
     apply->dirty = FALSE;
     state_add(state, METRIC_CHECKPOINTS, 1);
     if (apply->reader != NULL) {
@@ -317,12 +339,15 @@ apply_checkpoint(Apply *apply, GError **error)
 
 /* ---- the thread ---- */
 
-/* Sleep a little; FALSE when it is time to end. */
-static gboolean
-apply_pause(Apply *apply)
+/* Answer those who wish for a checkpoint while none can be written. */
+static void
+apply_deny(Apply *apply, const char *why)
 {
-    g_usleep(APPLY_RETRY_US / 10);
-    return !atomic_load(&apply->stopping);
+    if (apply_is_wished(apply)) {
+        g_autoptr(GError) failure =
+            g_error_new(COMB_ERROR, COMB_ERROR_GAP, "%s", why);
+        apply_grant(apply, failure);
+    }
 }
 
 /* The first map that has this cell in it, or NULL at the end. */
@@ -337,8 +362,9 @@ apply_await_map(Apply *apply)
                 return map;
             }
             cellmap_unref(map);
-            apply_pause(apply);
+            g_usleep(APPLY_WAIT_MS * 1000);
         }
+        apply_deny(apply, "the cell has no map yet");
     }
     return NULL;
 }
@@ -352,10 +378,11 @@ apply_found(Apply *apply, GError **error)
         return TRUE;
     }
     meta_found(apply->batch, &state->identity, map);
-    if (!store_batch_commit(apply->batch, error) ||
-        !store_flush(state->store, error) ||
-        !tailfile_write(apply->options.dir, &state->identity, apply->next,
-                        state->inbox, error)) {
+    /* The tail file first: founded without one would mean that it was lost. */
+    if (!tailfile_write(apply->options.dir, &state->identity, apply->next,
+                        state->inbox, error) ||
+        !store_batch_commit(apply->batch, error) ||
+        !store_flush(state->store, error)) {
         return FALSE;
     }
     logger_info("cell.apply", "founded",
@@ -396,6 +423,7 @@ apply_open(Apply *apply, GError **error)
         }
         logger_warn("cell.apply", "the log does not answer", "reason=\"%s\"",
                     failure->message);
+        apply_deny(apply, failure->message);
         g_usleep(APPLY_RETRY_US);
     }
     return TRUE;
@@ -428,6 +456,11 @@ apply_step(Apply *apply, GError **error)
 {
     const LogRecord *records;
     gsize n;
+    const char *stopped = state_stopped(apply->state);
+    if (stopped != NULL) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT, "%s", stopped);
+        return FALSE;
+    }
     switch (log_reader_next(apply->reader, APPLY_WAIT_MS, APPLY_BATCH_MAX,
                             &records, &n, error)) {
     case LOG_READ_STOP:
@@ -436,7 +469,7 @@ apply_step(Apply *apply, GError **error)
         apply_idle(apply);
         break;
     case LOG_READ_RECORDS:
-        if (!apply_batch(apply, records, n, error)) {
+        if (!apply_records(apply, records, n, error)) {
             return FALSE;
         }
         break;
@@ -469,19 +502,15 @@ static gpointer
 apply_main(gpointer user_data)
 {
     Apply *apply = user_data;
-    GError *failure = NULL;
+    g_autoptr(GError) failure = NULL;
     if (!apply_run(apply, &failure)) {
         state_stop(apply->state, failure->message);
     }
-    if (failure == NULL) {
-        failure = g_error_new(COMB_ERROR, COMB_ERROR_GAP, "the cell stops");
-    }
     while (!atomic_load(&apply->stopping)) {
-        apply_grant(apply, failure);
-        apply_pause(apply);
+        apply_deny(apply, failure->message);
+        g_usleep(APPLY_WAIT_MS * 1000);
     }
-    apply_grant(apply, failure);
-    g_error_free(failure);
+    apply_deny(apply, "the cell stops");
     return NULL;
 }
 

@@ -123,7 +123,7 @@ chunks_put(Chunks *chunks, StoreBatch *batch, UserId user, gint64 before,
 {
     const gint64 *ids = (const gint64 *)(gconstpointer)chunks->merged->data;
     guint left = chunks->merged->len;
-    guint rows = (left + CHUNK_IDS - 1) / CHUNK_IDS;
+    guint rows = left == 0 ? 0 : MAX(1, left / CHUNK_IDS);
     *tip = (ChunkTip)CHUNK_TIP_UNKNOWN;
     for (; rows > 0; rows--) {
         guint n = (left + rows - 1) / rows;

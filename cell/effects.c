@@ -114,25 +114,39 @@ effects_run_posts(Effects *effects)
     }
 }
 
-gboolean
-effects_run(Effects *effects, StoreBatch *batch, GError **error)
+guint
+effects_edges(const Effects *effects)
 {
-    State *state = effects->state;
+    return effects->edges->len;
+}
+
+gboolean
+effects_run(Effects *effects, GError **error)
+{
     if (!effects_run_edges(effects)) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
-                    "cannot read a timeline: %s", store_failure(state->store));
+                    "cannot read a timeline: %s",
+                    store_failure(effects->state->store));
         return FALSE;
     }
     effects_run_posts(effects);
     g_array_set_size(effects->edges, 0);
     g_array_set_size(effects->posts, 0);
-    if (!inbox_fold_due(state->inbox)) {
-        return TRUE;
+    return TRUE;
+}
+
+gboolean
+effects_fold(Effects *effects, StoreBatch *batch, GError **error)
+{
+    State *state = effects->state;
+    while (inbox_fold_due(state->inbox)) {
+        if (!inbox_fold(state->inbox, batch, error) ||
+            !store_batch_commit(batch, error)) {
+            return FALSE;
+        }
+        pthread_rwlock_wrlock(&state->lock);
+        inbox_folded(state->inbox);
+        pthread_rwlock_unlock(&state->lock);
     }
-    if (!inbox_fold(state->inbox, batch, error) ||
-        !store_batch_commit(batch, error)) {
-        return FALSE;
-    }
-    inbox_folded(state->inbox);
     return TRUE;
 }

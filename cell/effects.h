@@ -7,7 +7,8 @@
  * takes them out, a post goes to all who follow its author now. Each can be
  * repeated without harm, which is what replay does.
  *
- * Thread: the apply thread; effects_run() under the state's write lock.
+ * Thread: the apply thread; effects_run() under the state's write lock,
+ *         effects_fold() without.
  */
 #pragma once
 
@@ -26,9 +27,21 @@ void effects_post(Effects *effects, UserId author, PostId post);
 void effects_edge(Effects *effects, guint32 user, UserId author,
                   gboolean follows);
 
+/** effects_edges() - how many edges are noted: each costs a timeline. */
+guint effects_edges(const Effects *effects);
+
 /**
  * effects_run() - apply what was noted to the inboxes, and forget it
  *
- * Fails: COMB_ERROR_CORRUPT, _FULL, _IO: applying must stop.
+ * Fails: COMB_ERROR_CORRUPT: applying must stop.
  */
-gboolean effects_run(Effects *effects, StoreBatch *batch, GError **error);
+gboolean effects_run(Effects *effects, GError **error);
+
+/**
+ * effects_fold() - seal the tails that are full now
+ *
+ * Effect: in small batches of its own, empty @batch; takes the write lock for
+ *         the last step of each.
+ * Fails:  COMB_ERROR_CORRUPT, _FULL, _IO: applying must stop.
+ */
+gboolean effects_fold(Effects *effects, StoreBatch *batch, GError **error);

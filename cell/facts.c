@@ -23,6 +23,17 @@ bytes_compare(WireBytes a, WireBytes b)
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
+/* A post that another one of its id takes the place of leaves its author's
+   timeline. */
+static void
+fact_drop_timeline(StoreBatch *batch, WireBytes bytes)
+{
+    Post post;
+    if (post_decode(bytes, &post)) {
+        store_batch_delete(batch, key_timeline(post.author, post.id));
+    }
+}
+
 FactOutcome
 fact_post(StoreBatch *batch, const Event *event)
 {
@@ -36,6 +47,7 @@ fact_post(StoreBatch *batch, const Event *event)
         if (order <= 0) {
             return order == 0 ? FACT_AGAIN : FACT_OLDER;
         }
+        fact_drop_timeline(batch, old.bytes);
         break;
     }
     case STORE_MISSING:

@@ -36,6 +36,7 @@ struct Inbox {
     GArray *users;       /* UserId by local index */
     GArray *tails;       /* Tail by local index */
     GArray *due;         /* guint32: users to fold */
+    guint folding;       /* of them, the last so many are staged */
     GHashTable *removed; /* local index -> GArray of gint64 to take out of
                             chunks */
     Chunks *chunks;      /* writes their rows */
@@ -232,12 +233,19 @@ inbox_fold_user(Inbox *inbox, StoreBatch *batch, guint32 user, GError **error)
     return TRUE;
 }
 
+/* The user at @i of those the next fold takes: the last ones listed. */
+static guint32
+inbox_due_user(const Inbox *inbox, guint i)
+{
+    return g_array_index(inbox->due, guint32, inbox->due->len - 1 - i);
+}
+
 gboolean
 inbox_fold(Inbox *inbox, StoreBatch *batch, GError **error)
 {
-    for (guint i = 0; i < inbox->due->len; i++) {
-        guint32 user = g_array_index(inbox->due, guint32, i);
-        if (!inbox_fold_user(inbox, batch, user, error)) {
+    inbox->folding = MIN(inbox->due->len, INBOX_FOLD_MAX);
+    for (guint i = 0; i < inbox->folding; i++) {
+        if (!inbox_fold_user(inbox, batch, inbox_due_user(inbox, i), error)) {
             return FALSE;
         }
     }
@@ -250,19 +258,31 @@ inbox_fold_due(const Inbox *inbox)
     return inbox->due->len > 0;
 }
 
+/* Drop what was sealed, and memory that only a merge needed. */
+static void
+tail_shorten(Tail *tail)
+{
+    tail->n -= tail->sealing;
+    if (tail->n > 0) {
+        memmove(tail->ids, tail->ids + tail->sealing,
+                tail->n * sizeof *tail->ids);
+    }
+    tail->sealing = 0;
+    tail->listed = FALSE;
+    if (tail->capacity > 2 * INBOX_TAIL_MAX) {
+        tail->capacity = MAX(tail->n, 4);
+        tail->ids = g_renew(gint64, tail->ids, tail->capacity);
+    }
+}
+
 void
 inbox_folded(Inbox *inbox)
 {
-    for (guint i = 0; i < inbox->due->len; i++) {
-        Tail *tail = inbox_at(inbox, g_array_index(inbox->due, guint32, i));
-        tail->n -= tail->sealing;
-        if (tail->n > 0) {
-            memmove(tail->ids, tail->ids + tail->sealing,
-                    tail->n * sizeof *tail->ids);
-        }
-        tail->sealing = 0;
-        tail->listed = FALSE;
+    for (guint i = 0; i < inbox->folding; i++) {
+        guint32 user = inbox_due_user(inbox, i);
+        tail_shorten(inbox_at(inbox, user));
+        g_hash_table_remove(inbox->removed, GUINT_TO_POINTER(user));
     }
-    g_array_set_size(inbox->due, 0);
-    g_hash_table_remove_all(inbox->removed);
+    g_array_set_size(inbox->due, inbox->due->len - inbox->folding);
+    inbox->folding = 0;
 }

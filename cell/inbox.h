@@ -21,6 +21,9 @@
 #define INBOX_TAIL_MAX 160
 #define INBOX_TAIL_KEEP 32
 
+/* Users of one fold. */
+#define INBOX_FOLD_MAX 1024
+
 #define INBOX_NOBODY G_MAXUINT32
 
 typedef struct Inbox Inbox;
@@ -58,8 +61,10 @@ void inbox_remove(Inbox *inbox, guint32 user, const gint64 *ids, gsize n);
 /**
  * inbox_fold() - stage in @batch what full tails and removals do to chunks
  *
- * Effect: inbox_folded() is due once the batch is committed; until then the
- *         tails still hold what is being sealed.
+ * Effect: of at most INBOX_FOLD_MAX users, so that a batch stays small; call
+ *         again while inbox_fold_due(). inbox_folded() is due once the batch
+ *         is committed; until then the tails still hold what is being sealed.
+ *         Changes nothing that a reader sees: no lock is needed.
  * Fails:  COMB_ERROR_CORRUPT, COMB_ERROR_IO: a chunk cannot be read.
  */
 gboolean inbox_fold(Inbox *inbox, StoreBatch *batch, GError **error);

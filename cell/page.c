@@ -33,6 +33,7 @@ typedef struct Page {
     Cut cut;
     Entry entries[PAGE_LIMIT_MAX]; /* in order of the walk */
     guint n;
+    gsize bytes;       /* of posts in the entries */
     gboolean more;     /* a further entry follows */
     gboolean complete; /* the walk was not given up */
     guint looked;      /* candidates */
@@ -49,6 +50,13 @@ entry_clear(Entry *entry)
     store_value_clear(&entry->post);
     store_value_clear(&entry->parent);
     store_value_clear(&entry->original);
+}
+
+static gsize
+entry_bytes(const Entry *entry)
+{
+    return entry->post.bytes.len + entry->parent.bytes.len +
+           entry->original.bytes.len;
 }
 
 /* The post @id stands on, and whether it may be shown with it. */
@@ -145,7 +153,11 @@ page_fill(Page *page)
             return outcome == STORE_MISSING;
         }
         outcome = page_admit(page, entry.id, &entry);
-        if (outcome == STORE_FOUND && page->n < query->limit) {
+        gsize bytes = page->bytes + entry_bytes(&entry);
+        gboolean fits =
+            page->n == 0 || (page->n < query->limit && bytes <= PAGE_BYTES_MAX);
+        if (outcome == STORE_FOUND && fits) {
+            page->bytes = bytes;
             page->entries[page->n++] = entry;
             page->walked_to = entry.id.v;
             continue;

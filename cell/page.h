@@ -16,6 +16,10 @@
 /* Candidates looked at for one page; then it says that it is incomplete. */
 #define PAGE_CANDIDATES_MAX 20000
 
+/* Bytes of posts in a page; a page of large ones ends before its limit, so that
+   it fits a frame (FRAME_BYTES_MAX). */
+#define PAGE_BYTES_MAX (8 << 20)
+
 typedef struct PageQuery {
     CursorKind kind; /* dashboard or timeline */
     UserId user;     /* the reader, or the author */

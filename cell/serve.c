@@ -265,6 +265,7 @@ serve_get_posts(Request *request, gpointer user_data)
         return;
     }
     g_byte_array_unref(message);
+    state_stop(serve->state, "the store is damaged; rebuild this cell");
     reply_unavailable(request, "the cell's store is damaged", SERVE_RETRY_MS);
 }
 
@@ -275,12 +276,13 @@ status_write_partitions(Serve *serve, GByteArray *out)
 {
     State *state = serve->state;
     guint n = state->identity.partitions;
+    gboolean known = TRUE; /* ask no further where the log is silent */
     wire_write_field(out, WIRE_LIST, 10);
     wire_write_list(out, WIRE_STRUCT, n);
     for (guint i = 0; i < n; i++) {
         guint64 first;
         guint64 end;
-        gboolean known = log_bounds(serve->firehose, i, &first, &end, NULL);
+        known = known && log_bounds(serve->firehose, i, &first, &end, NULL);
         wire_field_i32(out, 1, (gint32)i);
         wire_field_i64(out, 2, (gint64)atomic_load(&state->next[i]));
         wire_field_i64(out, 3, known ? (gint64)end : -1);

@@ -152,8 +152,10 @@ state_load(State *state, const StateOptions *options, guint64 *ret_next,
            GError **error)
 {
     g_autofree char *dir = g_build_filename(options->dir, "store", NULL);
-    StoreOptions store_options = {dir, STATE_CACHE_BYTES,
-                                  STATE_WRITE_BUFFER_BYTES};
+    /* Where there are tails there was a store: never make an empty one over
+       what is left of it. */
+    StoreOptions store_options = {dir, !tailfile_exists(options->dir),
+                                  STATE_CACHE_BYTES, STATE_WRITE_BUFFER_BYTES};
     state->store = store_open(&store_options, error);
     if (state->store == NULL) {
         return FALSE;
@@ -177,6 +179,19 @@ state_load(State *state, const StateOptions *options, guint64 *ret_next,
     return good;
 }
 
+/* glibc's default lets readers keep the one writer out for as long as they
+   come in turns. */
+static void
+state_init_lock(State *state)
+{
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr,
+                                  PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&state->lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+}
+
 State *
 state_open(const StateOptions *options, guint64 *ret_next, GError **error)
 {
@@ -185,7 +200,7 @@ state_open(const StateOptions *options, guint64 *ret_next, GError **error)
     state->feed = options->feed;
     state->started_us = g_get_monotonic_time();
     state->next = g_new0(_Atomic guint64, options->identity.partitions);
-    pthread_rwlock_init(&state->lock, NULL);
+    state_init_lock(state);
     state_declare_metrics(state);
     if (!state_load(state, options, ret_next, error)) {
         state_close(state);

@@ -78,7 +78,7 @@ static void
 store_configure(Store *store, const StoreOptions *options)
 {
     rocksdb_options_t *o = rocksdb_options_create();
-    rocksdb_options_set_create_if_missing(o, 1);
+    rocksdb_options_set_create_if_missing(o, options->create ? 1 : 0);
     rocksdb_options_set_paranoid_checks(o, 1);
     rocksdb_options_set_write_buffer_size(o, options->write_buffer_bytes);
     rocksdb_options_set_max_write_buffer_number(o, 3);

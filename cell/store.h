@@ -16,7 +16,8 @@ typedef struct StoreSnapshot StoreSnapshot;
 typedef struct StoreIter StoreIter;
 
 typedef struct StoreOptions {
-    const char *dir;   /* made where missing */
+    const char *dir;
+    gboolean create;   /* where there is none; else that is an error */
     gsize cache_bytes; /* of blocks read */
     gsize write_buffer_bytes;
 } StoreOptions;

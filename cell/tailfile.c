@@ -250,14 +250,28 @@ tailfile_load_one(const char *path, const MetaIdentity *identity, Inbox *inbox,
     return TRUE;
 }
 
+/* Newest first. */
+static const char *const tailfile_names[] = {"tails", "tails.old"};
+
+gboolean
+tailfile_exists(const char *dir)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(tailfile_names); i++) {
+        g_autofree char *path = g_build_filename(dir, tailfile_names[i], NULL);
+        if (g_file_test(path, G_FILE_TEST_EXISTS)) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 gboolean
 tailfile_load(const char *dir, const MetaIdentity *identity, Inbox *inbox,
               guint64 *ret_next, GError **error)
 {
-    static const char *const names[] = {"tails", "tails.old"};
     g_autoptr(GError) first = NULL;
-    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_autofree char *path = g_build_filename(dir, names[i], NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(tailfile_names); i++) {
+        g_autofree char *path = g_build_filename(dir, tailfile_names[i], NULL);
         g_autoptr(GError) failure = NULL;
         if (tailfile_load_one(path, identity, inbox, ret_next, &failure)) {
             return TRUE;
@@ -270,7 +284,7 @@ tailfile_load(const char *dir, const MetaIdentity *identity, Inbox *inbox,
             return FALSE;
         }
         logger_warn("cell.tailfile", "a generation is damaged", "file=%s",
-                    names[i]);
+                    tailfile_names[i]);
         if (first == NULL) {
             first = g_steal_pointer(&failure);
         }

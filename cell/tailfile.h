@@ -33,6 +33,9 @@ gboolean tailfile_write(const char *dir, const MetaIdentity *identity,
                         const guint64 *next, const Inbox *inbox,
                         GError **error);
 
+/** tailfile_exists() - whether there is any generation, good or not. */
+gboolean tailfile_exists(const char *dir);
+
 /**
  * tailfile_load() - fill an empty @inbox from the newest good generation
  *

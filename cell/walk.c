@@ -122,6 +122,9 @@ walk_begin_inbox(Walk *walk, gint64 from)
     } else if (walk->row == STORE_MISSING && !walk->older) {
         store_iter_seek(walk->iter, key_chunk(walk->user, (PostId){from}));
         walk->row = walk_load_chunk(walk);
+        if (walk->row == STORE_FOUND && walk->chunk.before != 0) {
+            walk->row = STORE_FAILED;
+        }
         walk->chunk_at = 0;
     }
     if (walk->row == STORE_FOUND) {

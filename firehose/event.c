@@ -82,6 +82,10 @@ static const EventKindRule kind_rules[EVENT_KIND_MAX + 1] = {
     [EVENT_DELETE_USER] = {"delete_user"},
 };
 
+/* How deep an event's field may be. A post is four levels down in a page, and
+   the page must still scan (WIRE_DEPTH_MAX). */
+#define FIELD_DEPTH_MAX 8
+
 /* The encoded values of a struct's known fields, by id. */
 typedef struct Fields {
     WireBytes value[FIELD_MAX + 1]; /* data is NULL where absent */
@@ -99,8 +103,9 @@ fields_read(Fields *ret_fields, const FieldRule *rules, WireBytes bytes,
     memset(ret_fields, 0, sizeof(*ret_fields));
     wire_reader_init(&reader, bytes.data, bytes.len);
     while (wire_read_field(&reader, &field)) {
-        WireBytes value = wire_read_value(&reader, field.type);
+        const guint8 *start = reader.at;
 
+        wire_skip_within(&reader, field.type, FIELD_DEPTH_MAX);
         if (reader.failed) {
             break;
         }
@@ -115,7 +120,8 @@ fields_read(Fields *ret_fields, const FieldRule *rules, WireBytes bytes,
             return event_fault(ret_fault, rules[field.id].name,
                                "is given twice", -1);
         }
-        ret_fields->value[field.id] = value;
+        ret_fields->value[field.id] =
+            (WireBytes){start, (gsize)(reader.at - start)};
     }
     if (reader.failed || reader.at != reader.end) {
         return event_fault(ret_fault, rules[FIELD_SELF].name, "is malformed",

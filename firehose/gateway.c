@@ -231,9 +231,18 @@ gateway_port(const Gateway *gateway)
     return server_port(gateway->server);
 }
 
+char *
+gateway_healthy(const Gateway *gateway)
+{
+    return atomic_load(&gateway->log_failed)
+               ? g_strdup("the log takes no more appends; restart")
+               : NULL;
+}
+
 void
 gateway_stop(Gateway *gateway)
 {
+    atomic_store(&gateway->stopping, TRUE);
     if (!server_drain(gateway->server, DRAIN_MS)) {
         logger_warn("firehose.gateway", "calls left at stop", "waited_ms=%d",
                     DRAIN_MS);

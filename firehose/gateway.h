@@ -40,6 +40,13 @@ Gateway *gateway_start(const GatewayOptions *options, Log *firehose,
 guint16 gateway_port(const Gateway *gateway);
 
 /**
+ * gateway_healthy() - NULL, or why it can publish no more until a restart
+ *
+ * Owns: the caller frees. Thread: any.
+ */
+char *gateway_healthy(const Gateway *gateway);
+
+/**
  * gateway_publish_map() - append @map to the control topic and wait
  *
  * Effect: TRUE once the log has it; its epoch is the caller's business.

@@ -43,6 +43,8 @@ struct Gateway {
     guint32 check; /* of positions in the firehose */
     gsize pending_bytes_max;
     _Atomic gsize pending_bytes;     /* appended, not yet acknowledged */
+    _Atomic gboolean log_failed;     /* the log takes nothing more */
+    _Atomic gboolean stopping;       /* gateway_stop() has begun */
     pthread_mutex_t mutex;           /* guards the next three */
     pthread_cond_t idle;             /* pending_calls came to 0 */
     guint pending_calls;             /* that the log will call back for */

@@ -86,13 +86,22 @@ static const ClientSetting consumer_settings[] = {
 };
 
 static gboolean
+is_between_leaders(rd_kafka_resp_err_t err)
+{
+    return err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+           err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+           err == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
+}
+
+static gboolean
 is_unreachable(rd_kafka_resp_err_t err)
 {
     return err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
            err == RD_KAFKA_RESP_ERR__TRANSPORT ||
            err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
            err == RD_KAFKA_RESP_ERR__WAIT_COORD ||
-           err == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT;
+           err == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT ||
+           is_between_leaders(err);
 }
 
 static gint
@@ -112,11 +121,9 @@ request_until_us(const KafkaClient *client)
 static gboolean
 wait_to_retry(rd_kafka_resp_err_t err, gint64 until_us)
 {
-    gboolean passes = err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
-                      err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+    gboolean passes = is_between_leaders(err) ||
                       err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
-                      err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
-                      err == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
+                      err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
 
     if (!passes || g_get_monotonic_time() > until_us) {
         return FALSE;

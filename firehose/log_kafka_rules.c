@@ -28,7 +28,6 @@ typedef enum Scope {
 
 typedef enum Match {
     IS,       /* the same text */
-    CONTAINS, /* a list with this element */
     AT_LEAST, /* a number, or -1 for no limit */
     IN_SYNC,  /* enough replicas to survive one's loss, but not too many */
 } Match;
@@ -44,7 +43,7 @@ typedef struct Rule {
 static const Rule rules[] = {
     {"cleanup.policy", PLAIN_ONLY, IS, "delete",
      "compaction drops events that cells have not read"},
-    {"cleanup.policy", COMPACTED_ONLY, CONTAINS, "compact",
+    {"cleanup.policy", COMPACTED_ONLY, IS, "compact",
      "the newest record of a key would expire"},
     {"retention.ms", PLAIN_ONLY, AT_LEAST, NULL,
      "events expire before a stopped cell comes back"},
@@ -88,19 +87,6 @@ rule_wanted(const Rule *rule, const LogTopic *topic, guint replication)
 }
 
 static gboolean
-list_contains(const char *list, const char *element)
-{
-    g_auto(GStrv) elements = g_strsplit(list, ",", -1);
-
-    for (gsize i = 0; elements[i] != NULL; i++) {
-        if (strcmp(g_strstrip(elements[i]), element) == 0) {
-            return TRUE;
-        }
-    }
-    return FALSE;
-}
-
-static gboolean
 number_at_least(const char *is, const char *wanted)
 {
     gint64 is_number = g_ascii_strtoll(is, NULL, 10);
@@ -124,8 +110,6 @@ rule_accepts(const Rule *rule, const char *is, const char *wanted,
     switch (rule->match) {
     case IS:
         return strcmp(is, wanted) == 0;
-    case CONTAINS:
-        return list_contains(is, wanted);
     case AT_LEAST:
         return number_at_least(is, wanted);
     case IN_SYNC:
@@ -154,7 +138,6 @@ rule_check(const Rule *rule, const LogTopic *topic, guint replication,
 {
     static const char *const must[] = {
         [IS] = "must be",
-        [CONTAINS] = "must contain",
         [AT_LEAST] = "must be at least",
         [IN_SYNC] = "with this many replicas should be",
     };

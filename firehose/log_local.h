@@ -59,7 +59,8 @@ void local_batch_drop(LocalBatch *batch, WireBytes from, WireBytes to);
 gboolean local_store_write(LocalStore *store, LocalBatch *batch,
                            GError **error);
 
-/** local_store_reclaim() - free files that hold only rows of this range. */
+/** local_store_reclaim() - free files that hold only rows @from to @to, both
+    included. */
 void local_store_reclaim(LocalStore *store, WireBytes from, WireBytes to);
 
 /** local_scan_open() - walk the rows as they are now. Thread: one. */

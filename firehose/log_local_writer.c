@@ -298,6 +298,7 @@ drop_before(LocalWriter *writer, const LocalTopic *topic, guint partition,
     LogRowKey bounds;
     LogRowKey from;
     LogRowKey to;
+    LogRowKey last;
 
     log_wait_lock(&writer->state->wait);
     log_row_record_key(topic->number, partition, part->first, &from);
@@ -315,7 +316,9 @@ drop_before(LocalWriter *writer, const LocalTopic *topic, guint partition,
         latch_failure(writer, error);
         return;
     }
-    local_store_reclaim(store, log_row_bytes(&from), log_row_bytes(&to));
+    /* Its end is within the range: the first row kept must not be. */
+    log_row_record_key(topic->number, partition, cut - 1, &last);
+    local_store_reclaim(store, log_row_bytes(&from), log_row_bytes(&last));
 }
 
 static void

@@ -91,24 +91,43 @@ open_firehose(LogCluster *cluster, const Options *options, GError **error)
     return log_open(cluster, &topic, TRUE, error);
 }
 
+/* What the admin port asks. */
+typedef struct Probed {
+    Gateway *gateway;
+    MapFeed *feed;
+} Probed;
+
+static char *
+healthy(gpointer user_data)
+{
+    const Probed *probed = user_data;
+
+    return gateway_healthy(probed->gateway);
+}
+
 /* Ready means able to answer for the cell map too, not only to publish. */
 static char *
-ready(gpointer feed)
+ready(gpointer user_data)
 {
-    return mapfeed_caught_up(feed) ? NULL
-                                   : g_strdup("reading the control topic");
+    const Probed *probed = user_data;
+
+    return mapfeed_caught_up(probed->feed)
+               ? NULL
+               : g_strdup("reading the control topic");
 }
 
 static gboolean
 run_admin(const Options *options, Gateway *gateway, MapFeed *feed,
           Metrics *metrics, GError **error)
 {
+    Probed probed = {gateway, feed};
     const AdminOptions admin_options = {
         .host = options->host,
         .port = (guint16)options->admin_port,
         .metrics = metrics,
+        .healthy = healthy,
         .ready = ready,
-        .user_data = feed,
+        .user_data = &probed,
     };
     Admin *admin = admin_start(&admin_options, error);
 

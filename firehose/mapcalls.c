@@ -27,7 +27,7 @@
 typedef struct MapSet {
     Gateway *gateway;
     Request *request;
-    gint64 epoch;
+    CellMap *map; /* what is being set; owned */
     gint64 deadline_us;
     struct event *timer;
     char *reason;         /* of an outcome that is no success */
@@ -106,6 +106,7 @@ map_set_unref(MapSet *set)
 
     if (atomic_fetch_sub(&set->refs, 1) == 1) {
         g_free(set->reason);
+        cellmap_unref(set->map);
         g_free(set);
         map_release(gateway);
         gateway_call_end(gateway);
@@ -140,6 +141,27 @@ reply_epoch(Request *request, gint64 epoch)
     reply_send(request, message);
 }
 
+static gboolean
+map_set_is_seen(const MapSet *set)
+{
+    return feed_epoch(set->gateway) >= cellmap_epoch(set->map);
+}
+
+/* Another gateway may have been first with the same epoch. */
+static void
+map_set_reply_seen(const MapSet *set)
+{
+    g_autoptr(CellMap) newest = mapfeed_get(set->gateway->feed);
+    gint64 epoch = cellmap_epoch(set->map);
+
+    if (cellmap_epoch(newest) == epoch && !cellmap_equal(newest, set->map)) {
+        reply_invalid(set->request, "cell_map.epoch",
+                      "was taken by another map", epoch + 1);
+        return;
+    }
+    reply_epoch(set->request, epoch);
+}
+
 /* TRUE once the call was answered. */
 static gboolean
 map_set_answer(MapSet *set)
@@ -150,10 +172,10 @@ map_set_answer(MapSet *set)
         reply_deadline(set->request, set->reason);
     } else if (outcome != LOG_APPENDED && outcome != OUTCOME_NONE) {
         reply_unavailable(set->request, set->reason, GATEWAY_RETRY_MS);
-    } else if (outcome == LOG_APPENDED &&
-               feed_epoch(set->gateway) >= set->epoch) {
-        reply_epoch(set->request, set->epoch);
-    } else if (g_get_monotonic_time() >= set->deadline_us) {
+    } else if (outcome == LOG_APPENDED && map_set_is_seen(set)) {
+        map_set_reply_seen(set);
+    } else if (g_get_monotonic_time() >= set->deadline_us ||
+               atomic_load(&set->gateway->stopping)) {
         reply_deadline(set->request,
                        outcome == LOG_APPENDED
                            ? "the map is in the log but not yet seen there"
@@ -188,7 +210,7 @@ map_set_start(Gateway *gateway, Request *request, const Context *context,
     gateway_call_begin(gateway);
     set->gateway = gateway;
     set->request = request;
-    set->epoch = cellmap_epoch(map);
+    set->map = cellmap_ref(map);
     set->deadline_us = context->deadline_us;
     set->outcome = OUTCOME_NONE;
     set->refs = 2;

@@ -175,7 +175,13 @@ count_acks(Batch *batch, const LogAck *acks)
         if (!verdict->logged) {
             continue;
         }
-        if (acks[next_ack++].outcome == LOG_APPENDED) {
+        LogAppendOutcome outcome = acks[next_ack++].outcome;
+
+        if (outcome == LOG_APPEND_FAILED) {
+            /* An event is never too large: the log has failed for good. */
+            atomic_store(&batch->gateway->log_failed, TRUE);
+        }
+        if (outcome == LOG_APPENDED) {
             metric_add(&metrics[GATEWAY_PUBLISHED + verdict->kind - 1], 1);
             metric_add(&metrics[GATEWAY_BYTES], verdict->bytes);
         } else {

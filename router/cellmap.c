@@ -504,3 +504,14 @@ cellmap_decode(WireBytes bytes, GError **error)
     }
     return g_steal_pointer(&map);
 }
+
+gboolean
+cellmap_equal(const CellMap *a, const CellMap *b)
+{
+    g_autoptr(GByteArray) bytes_a = g_byte_array_new();
+    g_autoptr(GByteArray) bytes_b = g_byte_array_new();
+    cellmap_encode(a, bytes_a);
+    cellmap_encode(b, bytes_b);
+    return bytes_a->len == bytes_b->len &&
+           memcmp(bytes_a->data, bytes_b->data, bytes_a->len) == 0;
+}

@@ -67,6 +67,9 @@ CellMap *cellmap_decode(WireBytes bytes, GError **error);
  */
 void cellmap_encode(const CellMap *map, GByteArray *out);
 
+/** cellmap_equal() - whether both say the same, epoch included. */
+gboolean cellmap_equal(const CellMap *a, const CellMap *b);
+
 /** cellmap_ref() - one more owner. Thread: any. */
 CellMap *cellmap_ref(CellMap *map);
 

@@ -217,6 +217,22 @@ record_map(MapFeed *feed, const LogRecord *record)
     return map;
 }
 
+/* A greater epoch does; of two maps of one epoch the later record, which is
+   also the one that compaction keeps. */
+static gboolean
+map_supersedes(const CellMap *map, const CellMap *newest)
+{
+    if (newest == NULL || cellmap_epoch(map) != cellmap_epoch(newest)) {
+        return newest == NULL || cellmap_epoch(map) > cellmap_epoch(newest);
+    }
+    if (cellmap_equal(map, newest)) {
+        return FALSE;
+    }
+    logger_warn("router.mapfeed", "two maps of one epoch, the later holds",
+                "epoch=%" G_GINT64_FORMAT, cellmap_epoch(map));
+    return TRUE;
+}
+
 static void
 feed_apply(MapFeed *feed, const LogRecord *records, gsize n)
 {
@@ -224,8 +240,7 @@ feed_apply(MapFeed *feed, const LogRecord *records, gsize n)
     gboolean newer = FALSE;
     for (gsize i = 0; i < n; i++) {
         g_autoptr(CellMap) map = record_map(feed, &records[i]);
-        if (map == NULL ||
-            (newest != NULL && cellmap_epoch(map) <= cellmap_epoch(newest))) {
+        if (map == NULL || !map_supersedes(map, newest)) {
             continue;
         }
         g_clear_pointer(&newest, cellmap_unref);
@@ -335,6 +350,9 @@ feed_try(MapFeed *feed, GError **error)
         return FALSE;
     }
     gboolean stopped = feed_follow(feed, log, error);
+    pthread_mutex_lock(&feed->lock);
+    feed->caught_up = FALSE;
+    pthread_mutex_unlock(&feed->lock);
     log_close(log);
     return stopped;
 }

@@ -21,7 +21,9 @@
    FRAME_BYTES_MAX. */
 #define CALL_BYTES_MAX (64 * 1024)
 #define CONNECTIONS_MAX 10000
-#define IN_FLIGHT_MAX 128
+/* Each may bring a page of 8 MiB: what a peer that does not read can make us
+   keep. */
+#define IN_FLIGHT_MAX 16
 #define DRAIN_EXTRA_MS 500
 /* For the answers that the lanes gave at their end. */
 #define DRAIN_LAST_MS 100

@@ -32,6 +32,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* A cell that owes answers for so long is given no call that another can take.
+ */
+#define SILENT_US (200 * 1000)
 #define AREA "router.cell"
 #define PREFIX_BYTES 4
 #define BACKOFF_FIRST_MS 50
@@ -356,11 +359,20 @@ upstream_set_failing(Upstream *upstream)
     upstream->failing_until_us = g_get_monotonic_time() + FAILING_MS * 1000;
 }
 
+/* Calls wait and nothing has come for a while: one of them is the probe. */
+static gboolean
+upstream_is_silent(const Upstream *upstream, gint64 now_us)
+{
+    return upstream->oldest < upstream->next &&
+           now_us - upstream->silent_since_us > SILENT_US;
+}
+
 gboolean
 upstream_is_failing(const Upstream *upstream)
 {
-    return upstream->failing_until_us > 0 &&
-           g_get_monotonic_time() < upstream->failing_until_us;
+    gint64 now_us = g_get_monotonic_time();
+    return now_us < upstream->failing_until_us ||
+           upstream_is_silent(upstream, now_us);
 }
 
 void

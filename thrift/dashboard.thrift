@@ -10,13 +10,13 @@ enum Direction {
 
 struct PageRequest {
   1: optional string cursor;             /** from a Page of the same user and call; absent: the newest */
-  2: optional i32 limit;                 /** 1 to PAGE_LIMIT_MAX; absent: PAGE_LIMIT_DEFAULT */
+  2: optional i32 limit;                 /** 1 to PAGE_LIMIT_MAX; absent: PAGE_LIMIT_DEFAULT; fewer are given beyond 8 MiB */
   3: optional Direction direction;       /** absent: OLDER; NEWER wants a cursor */
 }
 
 enum PageEnd {
   MORE = 1,                /** there is more in this direction */
-  NOTHING_NEWER_YET = 2,   /** NEWER: the reader has all there is now */
+  NOTHING_NEWER_YET = 2,   /** NEWER: nothing above the cursor; what arrives late, with a lesser id, is found by reading from the newest again */
   END_OF_INBOX = 3,        /** OLDER: there is nothing older */
 }
 

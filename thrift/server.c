@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ struct Server {
     ServerOptions options; /* the caller's; host is not kept */
     ServerCounters counters;
     guint16 port;     /* bound, also where options.port is 0 */
+    int fd_max;       /* sockets from here on are refused */
     guint next;       /* who gets the next socket; the first thread's */
     guint started;    /* workers with a thread */
     Worker workers[]; /* options.threads */
@@ -57,6 +59,18 @@ on_accept_again(evutil_socket_t fd, short what, void *user_data)
     }
 }
 
+/* Three quarters of the descriptors are for connections, or all but 512. */
+static int
+descriptors_for_connections(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > G_MAXINT) {
+        return G_MAXINT;
+    }
+    return (int)(limit.rlim_cur - MIN(limit.rlim_cur / 4, 512));
+}
+
 static void
 pause_accepting(Server *server, int why)
 {
@@ -75,12 +89,16 @@ deal_out(Server *server, int fd)
 {
     ServerCounters *counters = &server->counters;
 
-    if (counters->connections >= server->options.connections_max) {
+    /* Descriptors are given lowest first: above fd_max they run out, and the
+       store needs some to go on writing. */
+    if (counters->connections >= server->options.connections_max ||
+        fd >= server->fd_max) {
         counters->refused++;
         close(fd);
         logger_warn("thrift.server", "connection refused",
-                    "port=%u connections_max=%u", server->port,
-                    server->options.connections_max);
+                    "port=%u connections_max=%u descriptor=%d fd_max=%d",
+                    server->port, server->options.connections_max, fd,
+                    server->fd_max);
         return;
     }
     counters->accepted++;
@@ -201,6 +219,7 @@ server_start(const ServerOptions *options, GError **error)
     server = g_malloc0(sizeof(*server) + options->threads * sizeof(Worker));
     server->options = *options;
     server->options.host = NULL;
+    server->fd_max = descriptors_for_connections();
     if (options->stall_ms == 0) {
         server->options.stall_ms = SERVER_STALL_MS_DEFAULT;
     }

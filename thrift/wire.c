@@ -282,6 +282,13 @@ wire_skip(WireReader *reader, WireType type)
     skip_value(reader, type, WIRE_DEPTH_MAX);
 }
 
+void
+wire_skip_within(WireReader *reader, WireType type, guint depth)
+{
+    ensure(depth <= WIRE_DEPTH_MAX);
+    skip_value(reader, type, depth);
+}
+
 WireBytes
 wire_read_value(WireReader *reader, WireType type)
 {

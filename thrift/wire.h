@@ -87,6 +87,9 @@ guint32 wire_read_list(WireReader *reader, WireType *ret_type);
  */
 void wire_skip(WireReader *reader, WireType type);
 
+/** wire_skip_within() - likewise, at most @depth deep. */
+void wire_skip_within(WireReader *reader, WireType type, guint depth);
+
 /**
  * wire_read_value() - pass over one value of @type and borrow its bytes
  *

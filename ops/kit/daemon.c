@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -38,11 +39,24 @@ stop_signals(sigset_t *ret_set)
     sigaddset(ret_set, SIGINT);
 }
 
+/* Shells hand down 1024; a store and its readers' sockets may want more. */
+static void
+raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 void
 daemon_begin(void)
 {
     sigset_t set;
 
+    raise_descriptors();
     stop_signals(&set);
     ensure(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
     ensure(signal(SIGPIPE, SIG_IGN) != SIG_ERR);

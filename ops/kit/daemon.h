@@ -27,7 +27,8 @@ typedef struct DaemonProgram {
  */
 int daemon_main(const DaemonProgram *program, char **argv);
 
-/** daemon_begin() - set up the process. Thread: main, before any other. */
+/** daemon_begin() - set up the process; descriptors up to the hard limit.
+ * Thread: main, before any other. */
 void daemon_begin(void);
 
 /**

@@ -69,7 +69,8 @@ solo_ready(Solo *solo)
 char *
 solo_healthy(Solo *solo)
 {
-    return probe_cells(solo, cell_healthy);
+    char *why = gateway_healthy(solo->gateway);
+    return why != NULL ? why : probe_cells(solo, cell_healthy);
 }
 
 static char *

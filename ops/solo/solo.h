@@ -34,7 +34,7 @@ Solo *solo_start(const SoloOptions *options, GError **error);
 /** solo_ready() - NULL once every cell is; else why not. Owns: the caller. */
 char *solo_ready(Solo *solo);
 
-/** solo_healthy() - NULL, or which cell has stopped applying, and why. */
+/** solo_healthy() - NULL, or which part can no longer do its job, and why. */
 char *solo_healthy(Solo *solo);
 
 /** solo_addresses() - "router=HOST:PORT gateway=..." Owns: the caller. */

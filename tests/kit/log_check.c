@@ -125,6 +125,7 @@ static const struct {
 } unsafe[] = {
     {FALSE, "cleanup.policy", "compact"},
     {FALSE, "cleanup.policy", "compact,delete"},
+    {TRUE, "cleanup.policy", "compact,delete"},
     {FALSE, "retention.ms", "59999"},
     {FALSE, "retention.bytes", "1000000"},
     {FALSE, "message.timestamp.type", "CreateTime"},

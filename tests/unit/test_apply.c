@@ -482,7 +482,7 @@ test_short_store(void)
     rig_stop(&rig);
     StoreBatch *batch;
     g_autofree char *dir = g_build_filename(rig.dir, "store", NULL);
-    StoreOptions options = {dir, 1 << 20, 1 << 20};
+    StoreOptions options = {dir, TRUE, 1 << 20, 1 << 20};
     Store *store = store_open(&options, NULL);
     batch = store_batch_new(store);
     for (guint i = 0; i < PARTITIONS; i++) {
@@ -527,6 +527,91 @@ test_quarantine(void)
     rig_start(&rig);
     rig_settle(&rig);
     g_assert_cmpuint(fact_quarantine_count(rig.state->store), ==, 2);
+    rig_clear(&rig);
+    world_free(world);
+}
+
+static void
+publish_post(Rig *rig, gint64 id, gsize body_bytes)
+{
+    g_autoptr(GByteArray) draft = draft_new(EVENT_POST, author_id(0));
+    g_autoptr(GByteArray) event = g_byte_array_new();
+    g_autofree guint8 *body = g_malloc0(body_bytes);
+    guint8 key[PARTITION_KEY_BYTES];
+    Event decoded;
+    EventFault fault;
+    wire_write_field(draft, WIRE_STRUCT, 7);
+    wire_field_i32(draft, 3, POST_KIND_MAX);
+    wire_field_bytes(draft, 4, body, body_bytes);
+    if (id > 1) {
+        wire_field_i64(draft, 6, 1);
+        wire_field_i64(draft, 7, 1);
+    }
+    wire_write_stop(draft);
+    wire_write_stop(draft);
+    WireBytes bytes = {draft->data, draft->len};
+    g_assert_true(event_stamp(bytes, (EventId){id}, event, &decoded, &fault));
+    partition_key((UserId){author_id(0)}, key);
+    append(rig->log, partition_of(key, sizeof key, PARTITIONS), event->data,
+           event->len);
+}
+
+/* A page of the largest posts, with parents and originals, fits a frame, and
+   paging on gives them all. */
+static void
+test_large_pages(void)
+{
+    Rig rig = {0};
+    rig_init(&rig);
+    for (gint64 id = 1; id <= 150; id++) {
+        publish_post(&rig, id, BODY_BYTES_MAX);
+    }
+    rig_settle(&rig);
+    PageQuery query = {
+        CURSOR_TIMELINE, {author_id(0)}, TRUE, G_MAXINT64, PAGE_LIMIT_MAX};
+    g_autoptr(GByteArray) page = g_byte_array_new();
+    g_assert_true(page_write(rig.state, &query, page));
+    g_assert_cmpuint(page->len, >, PAGE_BYTES_MAX / 2);
+    g_assert_cmpuint(page->len, <, FRAME_BYTES_MAX / 4 * 3);
+    g_autoptr(GArray) ids =
+        read_all(rig.state, CURSOR_TIMELINE, author_id(0), PAGE_LIMIT_MAX);
+    g_assert_cmpuint(ids->len, ==, 150);
+    rig_clear(&rig);
+}
+
+/* An empty database, as it is before a cell is founded. */
+static void
+make_empty_store(const char *dir)
+{
+    StoreOptions options = {dir, TRUE, 1 << 20, 1 << 20};
+    Store *store = store_open(&options, NULL);
+    g_assert_nonnull(store);
+    store_close(store);
+}
+
+/* A cell that died between its first tail file and its first rows is founded
+   again; one whose store has gone from under its tails is refused. */
+static void
+test_founding(void)
+{
+    World *world = world_new(9);
+    Rig rig = {0};
+    rig_init(&rig);
+    while (atomic_load(&rig.state->home) == NULL) {
+        g_usleep(1000);
+    }
+    rig_stop(&rig);
+    g_autofree char *store = g_build_filename(rig.dir, "store", NULL);
+    g_autofree char *gone = g_build_filename(rig.dir, "gone", NULL);
+    g_assert_cmpint(g_rename(store, gone), ==, 0);
+    guint64 next[PARTITIONS];
+    StateOptions options = {
+        rig.dir, {0, log_identity(rig.log), PARTITIONS}, rig.feed};
+    g_assert_null(state_open(&options, next, NULL));
+    make_empty_store(store);
+    rig_start(&rig);
+    rig_append_event(&rig, world, 0);
+    rig_settle(&rig);
     rig_clear(&rig);
     world_free(world);
 }
@@ -600,6 +685,8 @@ main(int argc, char **argv)
     g_test_add_func("/apply/old-tails", test_old_tails);
     g_test_add_func("/apply/short-store", test_short_store);
     g_test_add_func("/apply/quarantine", test_quarantine);
+    g_test_add_func("/apply/large-pages", test_large_pages);
+    g_test_add_func("/apply/founding", test_founding);
     g_test_add_func("/apply/readers", test_readers);
     return g_test_run();
 }

@@ -388,6 +388,49 @@ test_unknown_fields(void)
     g_assert_false(contains(post, "of a newer event"));
 }
 
+/* An event with a post of which an unknown field is a list of lists, @depth
+   deep; a follow with such a field of its own where not @in_post. */
+static GByteArray *
+build_nested(guint depth, gboolean in_post)
+{
+    GByteArray *out = g_byte_array_new();
+
+    wire_field_i32(out, 3, in_post ? EVENT_POST : EVENT_DELETE_USER);
+    wire_field_i64(out, 4, 5);
+    if (in_post) {
+        wire_write_field(out, WIRE_STRUCT, 7);
+    }
+    wire_write_field(out, WIRE_LIST, 99);
+    for (guint i = 1; i < depth; i++) {
+        wire_write_list(out, WIRE_LIST, 1);
+    }
+    wire_write_list(out, WIRE_I64, 0);
+    if (in_post) {
+        wire_write_stop(out);
+    }
+    wire_write_stop(out);
+    return out;
+}
+
+/* Unknown fields may be eight deep, the post itself counted: a page that holds
+   it adds levels of its own, and must still scan. */
+static void
+test_nested(void)
+{
+    for (guint in_post = 0; in_post <= 1; in_post++) {
+        for (guint depth = 1; depth <= 12; depth++) {
+            g_autoptr(GByteArray) in = build_nested(depth, in_post == 1);
+            g_autoptr(GByteArray) out = g_byte_array_new();
+            Event event;
+            EventFault fault;
+
+            g_assert_cmpint(
+                event_stamp(whole(in), (EventId){1000}, out, &event, &fault),
+                ==, depth + in_post <= 8);
+        }
+    }
+}
+
 /* A record that was cut anywhere is refused, in both directions. */
 static void
 test_truncated(void)
@@ -494,6 +537,7 @@ main(int argc, char **argv)
     g_test_add_func("/event/bad", test_bad);
     g_test_add_func("/event/log-form", test_log_form);
     g_test_add_func("/event/unknown-fields", test_unknown_fields);
+    g_test_add_func("/event/nested", test_nested);
     g_test_add_func("/event/truncated", test_truncated);
     g_test_add_func("/event/nul", test_nul);
     g_test_add_func("/event/peek", test_peek);

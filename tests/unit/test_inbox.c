@@ -54,7 +54,7 @@ fold(Fixture *fixture)
 {
     g_autoptr(GError) error = NULL;
     Inbox *inbox = fixture->state->inbox;
-    if (inbox_fold_due(inbox)) {
+    while (inbox_fold_due(inbox)) {
         inbox_fold(inbox, fixture->batch, &error);
         g_assert_no_error(error);
         store_batch_commit(fixture->batch, &error);

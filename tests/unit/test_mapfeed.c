@@ -93,14 +93,20 @@ append(Fixture *fixture, const char *key, const void *value, gsize len)
 }
 
 static GByteArray *
-encoded(gint64 epoch)
+encoded_at(gint64 epoch, guint16 port)
 {
     char host[] = "127.0.0.1";
-    CellMapEntry cell = {.cell = 0, .host = host, .port = 1};
+    CellMapEntry cell = {.cell = 0, .host = host, .port = port};
     g_autoptr(CellMap) map = cellmap_even(epoch, &cell, 1);
     GByteArray *bytes = g_byte_array_new();
     cellmap_encode(map, bytes);
     return bytes;
+}
+
+static GByteArray *
+encoded(gint64 epoch)
+{
+    return encoded_at(epoch, 1);
 }
 
 static void
@@ -179,6 +185,27 @@ test_newest_wins(Fixture *fixture, gconstpointer unused)
     expect_epoch(feed, 6);
     mapfeed_stop(feed);
     g_assert_cmpint(fixture->epoch, ==, 6);
+}
+
+/* Of two maps of one epoch the later holds: compaction keeps that one too. */
+static void
+test_same_epoch(Fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    g_autoptr(GByteArray) other = encoded_at(5, 2);
+    publish(fixture, 5);
+    MapFeed *feed = start(fixture);
+    wait_caught_up(feed);
+    append(fixture, CELLMAP_KEY, other->data, other->len);
+    publish(fixture, 4);
+    guint16 port = 0;
+    for (guint i = 0; i < WAIT_MS && port != 2; i++) {
+        g_autoptr(CellMap) map = mapfeed_get(feed);
+        port = cellmap_find(map, 0)->port;
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(port, ==, 2);
+    mapfeed_stop(feed);
 }
 
 /* Records that are no map are passed over; good ones behind them are not. */
@@ -318,6 +345,7 @@ main(int argc, char **argv)
     ADD(empty);
     ADD(caught_up);
     ADD(newest_wins);
+    ADD(same_epoch);
     ADD(bad_records);
     ADD(cache);
     ADD(cache_newer);

@@ -21,7 +21,7 @@ set_up(Fixture *fixture, gconstpointer unused)
     fixture->dir = tmpdir_new();
     fixture->newest = g_build_filename(fixture->dir, "tails", NULL);
     g_autofree char *store_dir = g_build_filename(fixture->dir, "s", NULL);
-    StoreOptions options = {store_dir, 1 << 20, 1 << 20};
+    StoreOptions options = {store_dir, TRUE, 1 << 20, 1 << 20};
     fixture->store = store_open(&options, NULL);
     g_assert_nonnull(fixture->store);
     fixture->inbox = inbox_new(fixture->store);
