@@ -226,6 +226,9 @@ class KafkaBroker:
         return [*JAVA, "-cp", f"{self._jars}/*", main, *map(str, args)]
 
     def _format(self):
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes)
+        # The first bits are 0, so that it never begins with a dash, which the
+        # tool would take for a flag.
+        number = uuid.uuid4().int >> 8
+        cluster = base64.urlsafe_b64encode(number.to_bytes(16, "big"))
         self.tool("kafka.tools.StorageTool", "format", "--standalone",
                   "-t", cluster.decode().rstrip("="), "-c", self._settings)
