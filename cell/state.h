@@ -1,10 +1,12 @@
 /*
  * state.h - what the apply thread writes and the serving threads read
  *
- * One writer. It changes inboxes and commits to the store only with the write
- * side of @lock held, so that a reader who takes the read side, copies a tail
- * and opens a snapshot has both at one point of the cell's state (I5); the
- * rest of its work is done on those, without the lock.
+ * One writer. It changes inboxes and commits facts only with the write side of
+ * @lock held, so that a reader who takes the read side, copies a tail and opens
+ * a snapshot has both at one point of the cell's state (I5); the rest of its
+ * work is done on those, without the lock. Sealing commits chunk rows without
+ * it too: until the tails are shortened, under the lock, an id is in both
+ * places, and which of them a reader meets it in makes no difference.
  */
 #pragma once
 
