@@ -1,13 +1,10 @@
 /*
- * apply.h - the one thread that turns the log into state
+ * apply.h - the thread that ingests the log and keeps checkpoints
  *
- *     log -> decode, check -> facts -> commit -> effects on inboxes
- *
- * It reads batches of records, joins each into the rows (facts.h), commits
- * rows and position together, runs the effects, and now and then writes a
- * tail checkpoint. What is no valid event is set aside and never stops the
- * log (I8). What cannot be right - a gap, a store that fails - stops it for
- * good with a reason (I10); pages are then served as stale.
+ * Founds a new cell, opens the log however long no broker answers, then takes
+ * batches (ingest.h) and now and then writes a tail checkpoint (checkpoint.h).
+ * What cannot be right stops it for good with a reason (I10); pages are then
+ * served as stale.
  */
 #pragma once
 
@@ -17,7 +14,6 @@
 typedef struct Apply Apply;
 
 typedef struct ApplyOptions {
-    const char *dir;    /* for tail checkpoints; outlives the thread */
     guint checkpoint_s; /* seconds between them */
 } ApplyOptions;
 

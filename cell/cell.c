@@ -63,7 +63,7 @@ cell_start(const CellOptions *options, Log *firehose, MapFeed *feed,
         cell_stop(cell);
         return NULL;
     }
-    ApplyOptions apply_options = {cell->dir, options->checkpoint_s};
+    ApplyOptions apply_options = {options->checkpoint_s};
     cell->apply = apply_start(&apply_options, cell->state, firehose, next);
     serve_set_apply(cell->serve, cell->apply);
     metrics_register(metrics, cell->state->metrics, METRIC_N);

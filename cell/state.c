@@ -196,6 +196,7 @@ State *
 state_open(const StateOptions *options, guint64 *ret_next, GError **error)
 {
     State *state = g_new0(State, 1);
+    state->dir = g_strdup(options->dir);
     state->identity = options->identity;
     state->feed = options->feed;
     state->started_us = g_get_monotonic_time();
@@ -224,6 +225,7 @@ state_close(State *state)
         g_free(state->kind_labels[i]);
     }
     g_free(state->labels);
+    g_free(state->dir);
     g_free(atomic_load(&state->stopped));
     g_free(state->next);
     g_free(state);

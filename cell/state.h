@@ -38,6 +38,7 @@ typedef enum StateMetric {
 } StateMetric;
 
 typedef struct State {
+    char *dir;               /* the cell's directory; owned */
     MetaIdentity identity;   /* whose state this is; const after start */
     Store *store;            /* owned */
     pthread_rwlock_t lock;   /* around commits and inbox changes */

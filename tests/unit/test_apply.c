@@ -242,7 +242,7 @@ rig_start(Rig *rig)
         rig->dir, {0, log_identity(rig->log), PARTITIONS}, rig->feed};
     rig->state = state_open(&options, next, &error);
     g_assert_no_error(error);
-    ApplyOptions apply = {rig->dir, 3600};
+    ApplyOptions apply = {3600};
     rig->apply = apply_start(&apply, rig->state, rig->log, next);
 }
 

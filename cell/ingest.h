@@ -1,0 +1,69 @@
+/*
+ * ingest.h - the log turned into state, a batch at a time
+ *
+ *     log -> decode, check -> facts -> commit -> effects on inboxes
+ *
+ * Each step reads a batch of records, joins each into the rows (facts.h),
+ * commits rows and position together and runs the effects. What is no valid
+ * event is set aside and never stops the log (I8). What cannot be right - a
+ * gap, a store that fails - fails the step for good with a reason (I10).
+ *
+ * No thread and no clock in here: apply.h runs it as the cell's thread, the
+ * simulation step by step.
+ */
+#pragma once
+
+#include "cell/state.h"
+#include "firehose/log.h"
+
+typedef struct Ingest Ingest;
+
+typedef enum IngestOutcome {
+    INGEST_APPLIED, /* some records were */
+    INGEST_IDLE,    /* nothing came within the time */
+    INGEST_FAILED,  /* never again: *error says why */
+} IngestOutcome;
+
+/**
+ * ingest_new() - at @next, not reading yet
+ *
+ * @state, @firehose: borrowed, outlive it.
+ * @next:             per partition, where to read from (state_open()); copied.
+ * Thread:            one at a time, here and below.
+ */
+Ingest *ingest_new(State *state, Log *firehose, const guint64 *next);
+void ingest_free(Ingest *ingest);
+
+/**
+ * ingest_found() - make an empty store this cell's, with @map's homes
+ *
+ * Fails: COMB_ERROR_IO, _FULL.
+ */
+gboolean ingest_found(Ingest *ingest, CellMap *map, GError **error);
+
+/**
+ * ingest_open() - begin to read, and note the log's end as the target
+ *
+ * Effect: State.ready becomes TRUE once the target is applied.
+ * Fails:  COMB_ERROR_UNREACHABLE: try again; else as log_reader_open().
+ */
+gboolean ingest_open(Ingest *ingest, GError **error);
+
+/**
+ * ingest_step() - apply the next records
+ *
+ * Effect: waits up to @timeout_ms for them.
+ * Fails:  as log_reader_next() and store_batch_commit().
+ */
+IngestOutcome ingest_step(Ingest *ingest, gint timeout_ms, GError **error);
+
+/**
+ * ingest_next() - per partition, the offset to apply next; borrowed
+ *
+ * Effect: all below is in the state, and what inboxes may lose in a crash
+ *         comes back by replaying from here.
+ */
+const guint64 *ingest_next(const Ingest *ingest);
+
+/** ingest_report() - tell the log's own tools that @next is safe. */
+void ingest_report(Ingest *ingest, const guint64 *next);
