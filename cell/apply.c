@@ -18,82 +18,191 @@
 #include "ops/kit/logger.h"
 
 #define APPLY_WAIT_MS 50
+/* Tails copied before a simulated kill can strike, and the like. */
+#define APPLY_CHECKPOINT_USERS 4096
 #define APPLY_RETRY_US (G_USEC_PER_SEC / 2)
+
+/* Of the checkpoint that the second thread takes. */
+typedef enum ApplyPhase {
+    APPLY_RESTING,
+    APPLY_BEGUN, /* the second thread's */
+    APPLY_ENDED, /* to be looked at by the first */
+} ApplyPhase;
 
 struct Apply {
     ApplyOptions options;
     State *state;           /* borrowed */
-    Ingest *ingest;         /* owned; the thread's */
-    Checkpoint *checkpoint; /* owned; the thread's */
-    gint64 checkpoint_us;   /* when the last checkpoint was written */
-    gboolean dirty;         /* applied something since the last checkpoint */
+    Ingest *ingest;         /* owned; the apply thread's */
+    Checkpoint *checkpoint; /* owned; whose it is tells @phase */
+    guint64 *next;          /* scratch, a position per partition */
+    gint64 checkpoint_us;   /* when the last checkpoint ended */
+    gboolean dirty;         /* there is what the last one does not hold */
+    guint64 begun_wishes;   /* made when the one under way was begun */
     pthread_t thread;
+    pthread_t checkpointer;
     _Atomic gboolean stopping;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t done;   /* a wish was granted */
+    pthread_cond_t moved;  /* @phase or @leaving has changed */
+    ApplyPhase phase;
+    GError *failure;       /* of the checkpoint that has ended; owned */
+    gboolean leaving;      /* the checkpointer is to end */
     guint64 wished;        /* checkpoints asked for */
     guint64 granted;       /* of them, answered */
     GError *granted_error; /* of the last one, NULL: written; owned */
 };
 
-/* ---- checkpoints ---- */
+/* ---- checkpoints: the second thread ---- */
 
-static gboolean
-apply_write_checkpoint(Apply *apply, GError **error)
+static GError *
+apply_take_checkpoint(Apply *apply)
 {
-    CheckpointOutcome outcome = CHECKPOINT_MORE;
-    if (apply->dirty) {
-        checkpoint_begin(apply->checkpoint, ingest_next(apply->ingest));
-        while (outcome == CHECKPOINT_MORE) {
-            outcome = checkpoint_step(apply->checkpoint, G_MAXUINT32, error);
+    GError *failure = NULL;
+    CheckpointOutcome outcome;
+    do {
+        outcome = checkpoint_step(apply->checkpoint, APPLY_CHECKPOINT_USERS,
+                                  &failure);
+    } while (outcome == CHECKPOINT_MORE);
+    return failure;
+}
+
+static gpointer
+apply_checkpointer(gpointer user_data)
+{
+    Apply *apply = user_data;
+    pthread_mutex_lock(&apply->mutex);
+    while (!apply->leaving) {
+        if (apply->phase != APPLY_BEGUN) {
+            pthread_cond_wait(&apply->moved, &apply->mutex);
+            continue;
         }
-        if (outcome == CHECKPOINT_FAILED) {
-            return FALSE;
-        }
-        apply->dirty = FALSE;
-        ingest_report(apply->ingest, checkpoint_next(apply->checkpoint));
+        pthread_mutex_unlock(&apply->mutex);
+        GError *failure = apply_take_checkpoint(apply);
+        pthread_mutex_lock(&apply->mutex);
+        apply->failure = failure;
+        apply->phase = APPLY_ENDED;
+        pthread_cond_broadcast(&apply->moved);
     }
+    pthread_mutex_unlock(&apply->mutex);
+    return NULL;
+}
+
+/* ---- checkpoints: the apply thread ---- */
+
+static void
+apply_set_phase(Apply *apply, ApplyPhase phase)
+{
+    pthread_mutex_lock(&apply->mutex);
+    apply->phase = phase;
+    pthread_cond_broadcast(&apply->moved);
+    pthread_mutex_unlock(&apply->mutex);
+}
+
+static void
+apply_begin_checkpoint(Apply *apply, guint64 wishes)
+{
+    apply->begun_wishes = wishes;
+    ingest_replay_from(apply->ingest, apply->next);
+    checkpoint_begin(apply->checkpoint, apply->next);
+    apply->dirty = ingest_pending(apply->ingest);
+    apply_set_phase(apply, APPLY_BEGUN);
+}
+
+/* Answer the first @wishes of those who wait in apply_checkpoint(). */
+static void
+apply_grant(Apply *apply, guint64 wishes, const GError *failure)
+{
+    pthread_mutex_lock(&apply->mutex);
+    if (wishes > apply->granted) {
+        g_clear_error(&apply->granted_error);
+        apply->granted_error = failure != NULL ? g_error_copy(failure) : NULL;
+        apply->granted = wishes;
+        pthread_cond_broadcast(&apply->done);
+    }
+    pthread_mutex_unlock(&apply->mutex);
+}
+
+/* Wishes made so far; *ret_open: some are not granted yet. */
+static guint64
+apply_wishes(Apply *apply, gboolean *ret_open)
+{
+    pthread_mutex_lock(&apply->mutex);
+    guint64 wished = apply->wished;
+    *ret_open = wished != apply->granted;
+    pthread_mutex_unlock(&apply->mutex);
+    return wished;
+}
+
+/* Look at the checkpoint under way; with @wait, until it has ended. */
+static gboolean
+apply_end_checkpoint(Apply *apply, gboolean wait, GError **error)
+{
+    pthread_mutex_lock(&apply->mutex);
+    while (wait && apply->phase == APPLY_BEGUN) {
+        pthread_cond_wait(&apply->moved, &apply->mutex);
+    }
+    gboolean ended = apply->phase == APPLY_ENDED;
+    GError *failure = ended ? g_steal_pointer(&apply->failure) : NULL;
+    apply->phase = ended ? APPLY_RESTING : apply->phase;
+    pthread_mutex_unlock(&apply->mutex);
+    if (!ended) {
+        return TRUE;
+    }
+    apply_grant(apply, apply->begun_wishes, failure);
     /* From its end, so that a slow disk still leaves time to apply. */
     apply->checkpoint_us = g_get_monotonic_time();
+    if (failure != NULL) {
+        g_propagate_error(error, failure);
+        return FALSE;
+    }
+    ingest_report(apply->ingest, checkpoint_next(apply->checkpoint));
     return TRUE;
 }
 
-/* Answer those who wait in apply_checkpoint(). */
-static void
-apply_grant(Apply *apply, const GError *failure)
-{
-    pthread_mutex_lock(&apply->mutex);
-    g_clear_error(&apply->granted_error);
-    if (failure != NULL) {
-        apply->granted_error = g_error_copy(failure);
-    }
-    apply->granted = apply->wished;
-    pthread_cond_broadcast(&apply->done);
-    pthread_mutex_unlock(&apply->mutex);
-}
-
 static gboolean
-apply_is_wished(Apply *apply)
+apply_is_checkpointing(Apply *apply)
 {
     pthread_mutex_lock(&apply->mutex);
-    gboolean wished = apply->wished != apply->granted;
+    gboolean begun = apply->phase == APPLY_BEGUN;
     pthread_mutex_unlock(&apply->mutex);
-    return wished;
+    return begun;
 }
 
 static gboolean
 apply_maybe_checkpoint(Apply *apply, GError **error)
 {
+    if (!apply_end_checkpoint(apply, FALSE, error)) {
+        return FALSE;
+    }
+    gboolean open;
+    guint64 wishes = apply_wishes(apply, &open);
     gint64 age = g_get_monotonic_time() - apply->checkpoint_us;
-    gboolean wished = apply_is_wished(apply);
-    if (!wished && age < (gint64)apply->options.checkpoint_s * G_USEC_PER_SEC) {
+    gboolean due = age >= (gint64)apply->options.checkpoint_s * G_USEC_PER_SEC;
+    if (apply_is_checkpointing(apply) || (!open && !due)) {
         return TRUE;
     }
-    gboolean good = apply_write_checkpoint(apply, error);
-    if (wished) {
-        apply_grant(apply, good ? NULL : *error);
+    if (apply->dirty) {
+        apply_begin_checkpoint(apply, wishes);
+    } else {
+        apply_grant(apply, wishes, NULL);
+        apply->checkpoint_us = g_get_monotonic_time();
     }
-    return good;
+    return TRUE;
+}
+
+/* The last one of this thread's life: nothing is left to replay. */
+static gboolean
+apply_last_checkpoint(Apply *apply, GError **error)
+{
+    gboolean open;
+    if (!ingest_finish(apply->ingest, error) ||
+        !apply_end_checkpoint(apply, TRUE, error)) {
+        return FALSE;
+    }
+    if (apply->dirty) {
+        apply_begin_checkpoint(apply, apply_wishes(apply, &open));
+    }
+    return apply_end_checkpoint(apply, TRUE, error);
 }
 
 gboolean
@@ -118,10 +227,12 @@ apply_checkpoint(Apply *apply, GError **error)
 static void
 apply_deny(Apply *apply, const char *why)
 {
-    if (apply_is_wished(apply)) {
+    gboolean open;
+    guint64 wishes = apply_wishes(apply, &open);
+    if (open) {
         g_autoptr(GError) failure =
             g_error_new(COMB_ERROR, COMB_ERROR_GAP, "%s", why);
-        apply_grant(apply, failure);
+        apply_grant(apply, wishes, failure);
     }
 }
 
@@ -205,7 +316,7 @@ apply_run(Apply *apply, GError **error)
             return FALSE;
         }
     }
-    return apply_write_checkpoint(apply, error);
+    return apply_last_checkpoint(apply, error);
 }
 
 static gpointer
@@ -233,10 +344,15 @@ apply_start(const ApplyOptions *options, State *state, Log *firehose,
     apply->state = state;
     apply->ingest = ingest_new(state, firehose, next);
     apply->checkpoint = checkpoint_new(state);
+    apply->next = g_new0(guint64, state->identity.partitions);
     apply->checkpoint_us = g_get_monotonic_time();
     pthread_mutex_init(&apply->mutex, NULL);
     pthread_cond_init(&apply->done, NULL);
-    int failed = pthread_create(&apply->thread, NULL, apply_main, apply);
+    pthread_cond_init(&apply->moved, NULL);
+    int failed =
+        pthread_create(&apply->checkpointer, NULL, apply_checkpointer, apply);
+    ensure(failed == 0);
+    failed = pthread_create(&apply->thread, NULL, apply_main, apply);
     ensure(failed == 0);
     return apply;
 }
@@ -246,9 +362,17 @@ apply_stop(Apply *apply)
 {
     atomic_store(&apply->stopping, TRUE);
     pthread_join(apply->thread, NULL);
+    pthread_mutex_lock(&apply->mutex);
+    apply->leaving = TRUE;
+    pthread_cond_broadcast(&apply->moved);
+    pthread_mutex_unlock(&apply->mutex);
+    pthread_join(apply->checkpointer, NULL);
     checkpoint_free(apply->checkpoint);
     ingest_free(apply->ingest);
     pthread_cond_destroy(&apply->done);
+    pthread_cond_destroy(&apply->moved);
+    g_clear_error(&apply->failure);
+    g_free(apply->next);
     pthread_mutex_destroy(&apply->mutex);
     g_clear_error(&apply->granted_error);
     g_free(apply);

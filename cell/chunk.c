@@ -1,73 +1,54 @@
 #include "cell/chunk.h"
 
+#include "cell/idrun.h"
 #include "ops/kit/ensure.h"
 
 #include <string.h>
 #include <xxhash.h>
 
-#define CHUNK_VERSION 1
-#define CHUNK_HEAD_BYTES (1 + 2 + 8 + 8)
+#define CHUNK_VERSION 2
+#define CHUNK_HEAD_BYTES (1 + 2 + 4 + 8 + 8)
 #define CHUNK_CHECK_BYTES 4
 
-static void
-chunk_put_step(GByteArray *out, guint64 step)
-{
-    guint8 bytes[10];
-    guint n = 0;
-    for (; step >= 0x80; step >>= 7) {
-        bytes[n++] = (guint8)(step | 0x80);
-    }
-    bytes[n++] = (guint8)step;
-    g_byte_array_append(out, bytes, n);
-}
-
-/* The varint at *at; 0, which no step is, where there is none. */
-static guint64
-chunk_get_step(const guint8 **at, const guint8 *end)
-{
-    guint64 step = 0;
-    for (guint shift = 0; shift < 63 && *at < end; shift += 7) {
-        guint8 byte = *(*at)++;
-        step |= (guint64)(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0) {
-            return step;
-        }
-    }
-    return 0;
-}
-
 void
-chunk_encode(GByteArray *out, const gint64 *ids, guint n, gint64 before)
+chunk_encode(GByteArray *out, const gint64 *ids, guint n, ChunkPlace place)
 {
     ensure(n > 0 && n <= CHUNK_IDS_MAX);
     gsize start = out->len;
     guint8 version = CHUNK_VERSION;
     guint16 n_le = GUINT16_TO_LE((guint16)n);
-    gint64 before_le = GINT64_TO_LE(before);
-    gint64 first_le = GINT64_TO_LE(ids[0]);
+    guint32 serial_le = GUINT32_TO_LE(place.serial);
+    gint64 ends_le[2] = {GINT64_TO_LE(place.before), GINT64_TO_LE(ids[0])};
     g_byte_array_append(out, &version, sizeof version);
     g_byte_array_append(out, (guint8 *)&n_le, sizeof n_le);
-    g_byte_array_append(out, (guint8 *)&before_le, sizeof before_le);
-    g_byte_array_append(out, (guint8 *)&first_le, sizeof first_le);
+    g_byte_array_append(out, (guint8 *)&serial_le, sizeof serial_le);
+    g_byte_array_append(out, (guint8 *)ends_le, sizeof ends_le);
     for (guint i = 1; i < n; i++) {
+        guint8 step[IDRUN_STEP_BYTES_MAX];
         ensure(ids[i] > ids[i - 1]);
-        chunk_put_step(out, (guint64)(ids[i] - ids[i - 1]));
+        g_byte_array_append(out, step, idrun_put(step, ids[i - 1], ids[i]));
     }
     guint32 check = XXH32(out->data + start, out->len - start, 0);
     check = GUINT32_TO_LE(check);
     g_byte_array_append(out, (guint8 *)&check, sizeof check);
 }
 
+static gint64
+chunk_i64_at(const guint8 *at)
+{
+    gint64 le;
+    memcpy(&le, at, sizeof le);
+    return GINT64_FROM_LE(le);
+}
+
 static gboolean
-chunk_get_steps(const guint8 *at, const guint8 *end, Chunk *chunk)
+chunk_get_ids(const guint8 *at, const guint8 *end, Chunk *chunk)
 {
     for (guint i = 1; i < chunk->n; i++) {
-        guint64 step = chunk_get_step(&at, end);
-        gint64 last = chunk->ids[i - 1];
-        if (step == 0 || step > (guint64)(G_MAXINT64 - last)) {
+        chunk->ids[i] = idrun_get(&at, end, chunk->ids[i - 1]);
+        if (chunk->ids[i] == 0) {
             return FALSE;
         }
-        chunk->ids[i] = last + (gint64)step;
     }
     return at == end;
 }
@@ -88,12 +69,12 @@ chunk_decode(WireBytes bytes, Chunk *ret_chunk)
     }
     guint16 n;
     memcpy(&n, bytes.data + 1, sizeof n);
+    memcpy(&ret_chunk->serial, bytes.data + 3, sizeof ret_chunk->serial);
     ret_chunk->n = GUINT16_FROM_LE(n);
-    memcpy(&ret_chunk->before, bytes.data + 3, sizeof ret_chunk->before);
-    ret_chunk->before = GINT64_FROM_LE(ret_chunk->before);
-    memcpy(&ret_chunk->ids[0], bytes.data + 11, sizeof ret_chunk->ids[0]);
-    ret_chunk->ids[0] = GINT64_FROM_LE(ret_chunk->ids[0]);
+    ret_chunk->serial = GUINT32_FROM_LE(ret_chunk->serial);
+    ret_chunk->before = chunk_i64_at(bytes.data + 7);
+    ret_chunk->ids[0] = chunk_i64_at(bytes.data + 15);
     return ret_chunk->n > 0 && ret_chunk->n <= CHUNK_IDS_MAX &&
            ret_chunk->ids[0] > 0 &&
-           chunk_get_steps(bytes.data + CHUNK_HEAD_BYTES, end, ret_chunk);
+           chunk_get_ids(bytes.data + CHUNK_HEAD_BYTES, end, ret_chunk);
 }

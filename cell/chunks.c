@@ -4,25 +4,30 @@
  * lowest id upwards, stage their deletion, merge, and put the result; a row
  * with the same first id is put after it is deleted, and the batch keeps that
  * order. The tip is looked up once after a start, and again after a change
- * that leaves no chunk of those it touched.
+ * that leaves no chunk of those it touched. The oldest chunks are dropped
+ * where the inbox is longer than its window.
  */
 #include "cell/chunks.h"
 
 #include "cell/ids.h"
+#include "ops/kit/ensure.h"
 #include "ops/kit/error.h"
 
 struct Chunks {
     Store *store;    /* borrowed */
+    guint chunk_ids; /* about so many a row */
     GArray *old;     /* scratch: ids of the chunks that are rewritten */
     GArray *merged;  /* scratch: ids to write */
     GByteArray *row; /* scratch: an encoded chunk */
 };
 
 Chunks *
-chunks_new(Store *store)
+chunks_new(Store *store, guint chunk_ids)
 {
     Chunks *chunks = g_new0(Chunks, 1);
+    ensure(chunk_ids > 0 && chunk_ids <= CHUNK_IDS_MAX / 2);
     chunks->store = store;
+    chunks->chunk_ids = chunk_ids;
     chunks->old = g_array_new(FALSE, FALSE, sizeof(gint64));
     chunks->merged = g_array_new(FALSE, FALSE, sizeof(gint64));
     chunks->row = g_byte_array_new();
@@ -78,20 +83,22 @@ chunks_find_tip(Chunks *chunks, UserId user, ChunkTip *tip, GError **error)
     case STORE_FAILED:
         return chunks_fail(user, error);
     case STORE_MISSING:
-        *tip = (ChunkTip){0};
+        *tip = (ChunkTip){.known = TRUE};
         break;
     case STORE_FOUND:
-        *tip = (ChunkTip){chunk.ids[chunk.n - 1], chunk.ids[0]};
+        /* How many the window has dropped is seen when it is too long. */
+        *tip = (ChunkTip){chunk.ids[chunk.n - 1], chunk.ids[0], chunk.serial,
+                          chunk.serial, TRUE};
         break;
     }
     return TRUE;
 }
 
 /* Read and stage the deletion of the chunks from the one over @low upwards;
- *ret_before is the first id of the chunk below them. */
+ *ret_place is where the first of them was. */
 static gboolean
 chunks_lift(Chunks *chunks, StoreBatch *batch, UserId user, gint64 low,
-            gint64 *ret_before)
+            ChunkPlace *ret_place)
 {
     g_autoptr(StoreIter) iter = store_iter_new(chunks->store, NULL);
     Chunk chunk;
@@ -101,13 +108,16 @@ chunks_lift(Chunks *chunks, StoreBatch *batch, UserId user, gint64 low,
         store_iter_seek(iter, key_chunk(user, (PostId){low}));
         outcome = chunks_under(iter, user, &chunk);
     }
-    gint64 before = outcome == STORE_FOUND ? chunk.before : 0;
-    *ret_before = before;
+    if (outcome != STORE_FOUND) {
+        return FALSE; /* the tip said that there is one */
+    }
+    ChunkPlace place = {chunk.serial, chunk.before};
+    *ret_place = place;
     while (outcome == STORE_FOUND) {
-        if (chunk.before != before) {
+        if (chunk.before != place.before || chunk.serial != place.serial) {
             return FALSE;
         }
-        before = chunk.ids[0];
+        place = (ChunkPlace){chunk.serial + 1, chunk.ids[0]};
         g_array_append_vals(chunks->old, chunk.ids, chunk.n);
         store_batch_delete(batch, key_chunk(user, (PostId){chunk.ids[0]}));
         store_iter_next(iter);
@@ -116,26 +126,55 @@ chunks_lift(Chunks *chunks, StoreBatch *batch, UserId user, gint64 low,
     return outcome == STORE_MISSING;
 }
 
-/* Stage @n ids as rows of even size after the chunk that starts at @before. */
+/* Stage the merged ids as rows of even size, the first of them at @place. */
 static void
-chunks_put(Chunks *chunks, StoreBatch *batch, UserId user, gint64 before,
+chunks_put(Chunks *chunks, StoreBatch *batch, UserId user, ChunkPlace place,
            ChunkTip *tip)
 {
     const gint64 *ids = (const gint64 *)(gconstpointer)chunks->merged->data;
     guint left = chunks->merged->len;
-    guint rows = left == 0 ? 0 : MAX(1, left / CHUNK_IDS);
-    *tip = (ChunkTip)CHUNK_TIP_UNKNOWN;
+    guint rows = left == 0 ? 0 : MAX(1, left / chunks->chunk_ids);
+    guint32 below = tip->rows - (tip->serial + 1 - place.serial);
+    *tip = (ChunkTip){0};
     for (; rows > 0; rows--) {
         guint n = (left + rows - 1) / rows;
         g_byte_array_set_size(chunks->row, 0);
-        chunk_encode(chunks->row, ids, n, before);
+        chunk_encode(chunks->row, ids, n, place);
         store_batch_put(batch, key_chunk(user, (PostId){ids[0]}),
                         chunks->row->data, chunks->row->len);
-        before = ids[0];
-        *tip = (ChunkTip){ids[n - 1], ids[0]};
+        *tip = (ChunkTip){ids[n - 1], ids[0], place.serial, ++below, TRUE};
+        place = (ChunkPlace){place.serial + 1, ids[0]};
         ids += n;
         left -= n;
     }
+}
+
+gboolean
+chunks_drop(Chunks *chunks, StoreBatch *batch, UserId user, guint32 keep,
+            ChunkTip *tip, gint64 *ret_floor, GError **error)
+{
+    g_autoptr(StoreIter) iter = store_iter_new(chunks->store, NULL);
+    Chunk chunk;
+    ensure(tip->known && keep > 0);
+    *ret_floor = 0;
+    store_iter_seek(iter, key_chunk(user, (PostId){0}));
+    if (chunks_under(iter, user, &chunk) != STORE_FOUND ||
+        chunk.serial > tip->serial) {
+        return chunks_fail(user, error);
+    }
+    guint32 serial = chunk.serial;
+    tip->rows = tip->serial + 1 - serial;
+    while (tip->rows > keep) {
+        store_batch_delete(batch, key_chunk(user, (PostId){chunk.ids[0]}));
+        store_iter_next(iter);
+        if (chunks_under(iter, user, &chunk) != STORE_FOUND ||
+            chunk.serial != ++serial) {
+            return chunks_fail(user, error);
+        }
+        tip->rows--;
+        *ret_floor = chunk.ids[0];
+    }
+    return TRUE;
 }
 
 static gint64
@@ -150,7 +189,7 @@ gboolean
 chunks_change(Chunks *chunks, StoreBatch *batch, UserId user,
               const ChunkChange *change, ChunkTip *tip, GError **error)
 {
-    if (tip->last < 0 && !chunks_find_tip(chunks, user, tip, error)) {
+    if (!tip->known && !chunks_find_tip(chunks, user, tip, error)) {
         return FALSE;
     }
     gint64 low = change_lowest(change);
@@ -158,9 +197,9 @@ chunks_change(Chunks *chunks, StoreBatch *batch, UserId user,
     if (change->n_add == 0 && above) {
         return TRUE;
     }
-    gint64 before = tip->first;
+    ChunkPlace place = {tip->serial + 1, tip->first};
     g_array_set_size(chunks->old, 0);
-    if (!above && !chunks_lift(chunks, batch, user, low, &before)) {
+    if (!above && !chunks_lift(chunks, batch, user, low, &place)) {
         return chunks_fail(user, error);
     }
     gint64 *old = (gint64 *)(gpointer)chunks->old->data;
@@ -168,6 +207,6 @@ chunks_change(Chunks *chunks, StoreBatch *batch, UserId user,
         ids_subtract(old, chunks->old->len, change->remove, change->n_remove);
     g_array_set_size(chunks->merged, 0);
     ids_union(chunks->merged, old, kept, change->add, change->n_add);
-    chunks_put(chunks, batch, user, before, tip);
+    chunks_put(chunks, batch, user, place, tip);
     return TRUE;
 }

@@ -14,16 +14,14 @@
 
 typedef struct Chunks Chunks;
 
-/* Where a user's chunks end, remembered between changes. */
+/* Where a user's chunks end, remembered between changes; all zero at first. */
 typedef struct ChunkTip {
-    gint64 last;  /* the greatest id in them; 0: none; -1: not looked up */
-    gint64 first; /* the first id of the newest chunk */
+    gint64 last;    /* the greatest id in them; 0: none */
+    gint64 first;   /* the first id of the newest chunk */
+    guint32 serial; /* of the newest chunk */
+    guint32 rows;   /* how many chunks there are, at most */
+    gboolean known; /* it was looked up */
 } ChunkTip;
-
-#define CHUNK_TIP_UNKNOWN                                                      \
-    {                                                                          \
-        -1, 0                                                                  \
-    }
 
 typedef struct ChunkChange {
     const gint64 *add; /* ascending; may be there already */
@@ -32,9 +30,13 @@ typedef struct ChunkChange {
     gsize n_remove;
 } ChunkChange;
 
-/** chunks_new() - a writer of chunk rows in @store, borrowed; free it before.
+/**
+ * chunks_new() - a writer of chunk rows in @store, borrowed; free it before
+ *
+ * @chunk_ids: about how many ids a row is to have; at most half of
+ *             CHUNK_IDS_MAX.
  */
-Chunks *chunks_new(Store *store);
+Chunks *chunks_new(Store *store, guint chunk_ids);
 void chunks_free(Chunks *chunks);
 
 /**
@@ -47,3 +49,17 @@ void chunks_free(Chunks *chunks);
 gboolean chunks_change(Chunks *chunks, StoreBatch *batch, UserId user,
                        const ChunkChange *change, ChunkTip *tip,
                        GError **error);
+
+/**
+ * chunks_drop() - stage the deletion of @user's oldest chunks but @keep
+ *
+ * @keep:      1 or more.
+ * @tip:       known; updated.
+ * @ret_floor: the first id of the oldest chunk that is left; 0 where nothing
+ *             was dropped.
+ * Effect:     none of the dropped may have been changed in @batch.
+ * Fails:      as above.
+ */
+gboolean chunks_drop(Chunks *chunks, StoreBatch *batch, UserId user,
+                     guint32 keep, ChunkTip *tip, gint64 *ret_floor,
+                     GError **error);

@@ -2,17 +2,17 @@
  * effects.h - what a batch of events does to inboxes
  *
  * Facts first: a batch's events are joined into rows, and what they mean for
- * inboxes is noted here. Once the rows are committed the effects run on them:
- * a new edge merges the author's posts into the follower's inbox, a lost edge
- * takes them out, a post goes to all who follow its author now. Each can be
- * repeated without harm, which is what replay does.
+ * inboxes is noted here. What brings ids into inboxes is done before the rows
+ * are committed, what takes them out after it (cut.h says why): a new follow
+ * inserts the author's posts, a post goes to all who follow its author now, an
+ * unfollow takes the author's posts out. Each can be repeated without harm,
+ * which is what replay does.
  *
- * Thread: the apply thread; effects_run() under the state's write lock,
- *         effects_fold() without.
+ * Thread: the apply thread.
  */
 #pragma once
 
-#include "cell/state.h"
+#include "cell/fanout.h"
 
 typedef struct Effects Effects;
 
@@ -20,28 +20,42 @@ typedef struct Effects Effects;
 Effects *effects_new(State *state);
 void effects_free(Effects *effects);
 
-/** effects_post() - note that @author's post @post is to be fanned out. */
-void effects_post(Effects *effects, UserId author, PostId post);
+/** effects_fanout() - its fan-outs; borrowed. */
+Fanout *effects_fanout(Effects *effects);
+
+/** effects_post() - note that a post is to be fanned out; copied. */
+void effects_post(Effects *effects, const FanoutPost *post);
 
 /** effects_edge() - note that @user now follows @author, or no longer does. */
 void effects_edge(Effects *effects, guint32 user, UserId author,
                   gboolean follows);
 
-/** effects_edges() - how many edges are noted: each costs a timeline. */
-guint effects_edges(const Effects *effects);
+/**
+ * effects_full() - whether what is noted is enough for one batch
+ *
+ * Effect: follows cost a timeline each, posts a delivery to each follower.
+ */
+gboolean effects_full(const Effects *effects);
 
 /**
- * effects_run() - apply what was noted to the inboxes, and forget it
+ * effects_before() - put ids into inboxes; @batch holds the facts, staged
  *
- * Fails: COMB_ERROR_CORRUPT: applying must stop.
+ * Effect: rows may be staged in @batch.
+ * Fails:  COMB_ERROR_CORRUPT, _IO: applying must stop.
  */
-gboolean effects_run(Effects *effects, GError **error);
+gboolean effects_before(Effects *effects, StoreBatch *batch, GError **error);
+
+/**
+ * effects_after() - the batch is committed: take ids out, and forget it all
+ *
+ * Fails: as above.
+ */
+gboolean effects_after(Effects *effects, GError **error);
 
 /**
  * effects_fold() - seal the tails that are full now
  *
- * Effect: in small batches of its own, empty @batch; takes the write lock for
- *         the last step of each.
+ * Effect: in small batches of its own, @batch being empty.
  * Fails:  COMB_ERROR_CORRUPT, _FULL, _IO: applying must stop.
  */
 gboolean effects_fold(Effects *effects, StoreBatch *batch, GError **error);

@@ -2,17 +2,6 @@
 
 #include <string.h>
 
-/* The value of an edge row: i64 LE, u8. */
-typedef struct EdgeRow {
-    gint64 event; /* that set it */
-    guint8 state; /* EDGE_FOLLOWS or EDGE_GONE */
-} EdgeRow;
-
-#define EDGE_BYTES 9
-
-#define EDGE_GONE 0
-#define EDGE_FOLLOWS 1
-
 /* Row 'n' of records in quarantine: no event has kind 0. */
 #define COUNT_QUARANTINE 0
 
@@ -79,57 +68,6 @@ fact_delete(StoreBatch *batch, const Event *event)
     }
     gint64 row = GINT64_TO_LE(event->id.v);
     store_batch_put(batch, key, &row, sizeof row);
-    return FACT_SET;
-}
-
-static gboolean
-edge_read(WireBytes value, EdgeRow *ret_row)
-{
-    if (value.len != EDGE_BYTES) {
-        return FALSE;
-    }
-    memcpy(&ret_row->event, value.data, sizeof ret_row->event);
-    ret_row->event = GINT64_FROM_LE(ret_row->event);
-    ret_row->state = value.data[EDGE_BYTES - 1];
-    return TRUE;
-}
-
-/* Of two events for one edge, the newer; of one id with both meanings, the
-   follow. */
-static int
-edge_compare(const EdgeRow *a, const EdgeRow *b)
-{
-    if (a->event != b->event) {
-        return a->event > b->event ? 1 : -1;
-    }
-    return (int)a->state - (int)b->state;
-}
-
-FactOutcome
-fact_edge(StoreBatch *batch, const Event *event, gboolean *ret_was)
-{
-    g_auto(StoreValue) value = {0};
-    EdgeRow old = {0};
-    EdgeRow new = {
-        .event = event->id.v,
-        .state = event->kind == EVENT_FOLLOW ? EDGE_FOLLOWS : EDGE_GONE,
-    };
-    Key key = key_edge(event->user, event->target_user);
-    StoreOutcome found = store_batch_get(batch, key, &value);
-    if (found == STORE_FAILED ||
-        (found == STORE_FOUND && !edge_read(value.bytes, &old))) {
-        return FACT_FAILED;
-    }
-    *ret_was = old.state == EDGE_FOLLOWS;
-    int order = edge_compare(&new, &old);
-    if (order <= 0) {
-        return order == 0 ? FACT_AGAIN : FACT_OLDER;
-    }
-    guint8 row[EDGE_BYTES];
-    gint64 le = GINT64_TO_LE(new.event);
-    memcpy(row, &le, sizeof le);
-    row[EDGE_BYTES - 1] = new.state;
-    store_batch_put(batch, key, row, sizeof row);
     return FACT_SET;
 }
 
@@ -220,26 +158,6 @@ guint64
 fact_quarantine_count(Store *store)
 {
     return fact_kept_count(store, COUNT_QUARANTINE);
-}
-
-gboolean
-fact_edge_follows(WireBytes value)
-{
-    EdgeRow row;
-    return edge_read(value, &row) && row.state == EDGE_FOLLOWS;
-}
-
-StoreOutcome
-fact_following(Store *store, const StoreSnapshot *snapshot, UserId user,
-               UserId author)
-{
-    g_auto(StoreValue) value = {0};
-    StoreOutcome outcome =
-        store_get(store, snapshot, key_edge(user, author), &value);
-    if (outcome == STORE_FOUND && !fact_edge_follows(value.bytes)) {
-        return STORE_MISSING;
-    }
-    return outcome;
 }
 
 StoreOutcome

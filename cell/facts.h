@@ -8,7 +8,7 @@
  *
  *   post       the greatest bytes given under the id
  *   tombstone  (post, actor): a post is deleted where its author asked
- *   edge       (follower, followee): following or not, by the newest event
+ *   edge       (follower, followee): following or not; see edges.h
  *   kept       events whose kinds this version does not apply
  *   quarantine records that are no valid event
  *
@@ -33,13 +33,6 @@ FactOutcome fact_post(StoreBatch *batch, const Event *event);
 /** fact_delete() - join a DELETE event. */
 FactOutcome fact_delete(StoreBatch *batch, const Event *event);
 
-/**
- * fact_edge() - join a FOLLOW or UNFOLLOW event
- *
- * Effect: *ret_was tells whether the edge was there before.
- */
-FactOutcome fact_edge(StoreBatch *batch, const Event *event, gboolean *ret_was);
-
 /** fact_keep() - put an event aside for later; counted when FACT_SET. */
 FactOutcome fact_keep(StoreBatch *batch, const Event *event);
 
@@ -54,16 +47,9 @@ guint64 fact_kept_count(Store *store, guint kind);
 guint64 fact_quarantine_count(Store *store);
 
 /**
- * fact_following() - whether @user follows @author at @snapshot
+ * fact_deleted() - whether the author deleted the post, at @snapshot
  *
  * Effect: STORE_FOUND: yes; STORE_MISSING: no.
  */
-StoreOutcome fact_following(Store *store, const StoreSnapshot *snapshot,
-                            UserId user, UserId author);
-
-/** fact_deleted() - whether the author deleted the post; likewise. */
 StoreOutcome fact_deleted(Store *store, const StoreSnapshot *snapshot,
                           PostId post, UserId author);
-
-/** fact_edge_follows() - whether the value of an edge row says following. */
-gboolean fact_edge_follows(WireBytes value);

@@ -1,15 +1,17 @@
 /*
- * The life of an entry. fan-out calls inbox_deliver(): almost always the id
- * is the newest and is appended to the tail. When the tail passes
- * INBOX_TAIL_MAX, its user is listed; at the end of the apply batch
- * inbox_fold() merges the oldest ids into the user's chunks. In the common
- * case they are newer than all chunks and become one new row; where late ids
- * reach below, the chunks from there on are read, merged and written anew.
- * Removal (unfollow) takes ids out of the tail at once and leaves the chunks
- * to the same fold, so that each user's chunks are rewritten once a batch.
- * inbox_folded() shortens the tails only after the rows are committed: a
- * reader that copies the tail before it opens its snapshot sees an id in at
- * least one place.
+ * The life of an entry. Fan-out calls inbox_deliver(): nearly always the id
+ * is the newest and is appended to the tail. A tail that passes tail_ids_max
+ * is due; at the end of the apply batch inbox_fold() stages its oldest ids as
+ * a chunk. In the common case they are newer than all chunks and become one
+ * new row; where late ids reach below, the chunks from there on are read,
+ * merged and written anew. Removal (unfollow) takes ids out of the tail at
+ * once and leaves the chunks to the same fold, so that each user's chunks are
+ * rewritten once a batch. inbox_folded() shortens the tails only after the
+ * rows are committed: whoever finds a tail shortened since before its
+ * snapshot looks again (cut.h), and so sees an id in at least one place.
+ *
+ * An inbox with too many chunks loses the oldest, in the same batch as its
+ * floor rises to what is left.
  *
  * What can go wrong: a chunk that fails its check or its chain stops the
  * fold, and with it applying; the cell is rebuilt, never patched.
@@ -17,28 +19,43 @@
 #include "cell/inbox.h"
 
 #include "cell/chunks.h"
+#include "cell/idmap.h"
 #include "cell/ids.h"
 #include "ops/kit/ensure.h"
+#include "ops/kit/error.h"
 
 #include <string.h>
+#include <xxhash.h>
 
-typedef struct Tail {
-    gint64 *ids; /* ascending; owned */
-    guint32 n;   /* of them */
-    guint32 capacity;
-    guint32 sealing; /* the oldest so many are staged as chunks */
-    gboolean listed; /* in Inbox.due */
-    ChunkTip tip;    /* where the user's chunks end */
-} Tail;
+#define FLOOR_BYTES 12
+
+/* Some 1 KB of tail at most, some 16,000 ids of window. */
+static const InboxTuning inbox_default = {
+    .tail_ids_max = 288,
+    .tail_ids_keep = 32,
+    .chunk_ids = 256,
+    .window_chunks = 64,
+    .slice = 65536,
+};
+
+/* A user of the fold under way. */
+typedef struct Fold {
+    guint32 user;
+    guint sealing; /* the oldest so many of the tail are staged as chunks */
+    gint64 floor;  /* staged; 0: not raised */
+} Fold;
 
 struct Inbox {
-    GHashTable *index;   /* user id, as a pointer -> local index + 1 */
-    GArray *users;       /* UserId by local index */
-    GArray *tails;       /* Tail by local index */
-    GArray *due;         /* guint32: users to fold */
-    guint folding;       /* of them, the last so many are staged */
+    InboxTuning tuning;
+    Store *store;        /* borrowed */
+    IdMap *users;        /* user id -> local index */
+    Tails *tails;        /* by local index */
+    Span tips;           /* of ChunkTip, likewise: where chunks end */
+    GArray *folds;       /* Fold: those staged */
     GHashTable *removed; /* local index -> GArray of gint64 to take out of
                             chunks */
+    gboolean thrifty;    /* those due are to be sealed whole */
+    guint32 hand;        /* where inbox_relieve() goes on */
     Chunks *chunks;      /* writes their rows */
     GArray *merged;      /* scratch: a union of ids */
 };
@@ -49,149 +66,239 @@ inbox_array_free(gpointer array)
     g_array_unref(array);
 }
 
-Inbox *
-inbox_new(Store *store)
+const InboxTuning *
+inbox_tuning_default(void)
 {
-    Inbox *inbox = g_new0(Inbox, 1);
-    inbox->index = g_hash_table_new(NULL, NULL);
-    inbox->users = g_array_new(FALSE, FALSE, sizeof(UserId));
-    inbox->tails = g_array_new(FALSE, FALSE, sizeof(Tail));
-    inbox->due = g_array_new(FALSE, FALSE, sizeof(guint32));
-    inbox->removed = g_hash_table_new_full(NULL, NULL, NULL, inbox_array_free);
-    inbox->merged = g_array_new(FALSE, FALSE, sizeof(gint64));
-    inbox->chunks = chunks_new(store);
-    return inbox;
+    return &inbox_default;
 }
 
-static Tail *
-inbox_at(const Inbox *inbox, guint32 user)
+Inbox *
+inbox_new(Store *store, const InboxTuning *tuning)
 {
-    ensure(user < inbox->tails->len);
-    return &g_array_index(inbox->tails, Tail, user);
+    Inbox *inbox = g_new0(Inbox, 1);
+    ensure(tuning->tail_ids_keep < tuning->tail_ids_max &&
+           tuning->window_chunks > 0 && tuning->slice > 0);
+    inbox->tuning = *tuning;
+    inbox->store = store;
+    inbox->users = idmap_new();
+    inbox->tails = tails_new(tuning->tail_ids_max);
+    span_init(&inbox->tips, (gsize)TAIL_USERS_MAX * sizeof(ChunkTip));
+    inbox->folds = g_array_new(FALSE, FALSE, sizeof(Fold));
+    inbox->removed = g_hash_table_new_full(NULL, NULL, NULL, inbox_array_free);
+    inbox->merged = g_array_new(FALSE, FALSE, sizeof(gint64));
+    inbox->chunks = chunks_new(store, tuning->chunk_ids);
+    return inbox;
 }
 
 void
 inbox_free(Inbox *inbox)
 {
-    for (guint32 i = 0; i < inbox->tails->len; i++) {
-        g_free(inbox_at(inbox, i)->ids);
-    }
-    g_hash_table_unref(inbox->index);
+    idmap_free(inbox->users);
+    tails_free(inbox->tails);
+    span_clear(&inbox->tips);
+    g_array_unref(inbox->folds);
     g_hash_table_unref(inbox->removed);
-    g_array_unref(inbox->users);
-    g_array_unref(inbox->tails);
-    g_array_unref(inbox->due);
     g_array_unref(inbox->merged);
     chunks_free(inbox->chunks);
     g_free(inbox);
 }
 
+const InboxTuning *
+inbox_tuning(const Inbox *inbox)
+{
+    return &inbox->tuning;
+}
+
+/* ---- users ---- */
+
 guint32
 inbox_find(const Inbox *inbox, UserId user)
 {
-    gpointer found =
-        g_hash_table_lookup(inbox->index, GSIZE_TO_POINTER((gsize)user.v));
-    return found != NULL ? GPOINTER_TO_UINT(found) - 1 : INBOX_NOBODY;
+    return idmap_find(inbox->users, user.v);
 }
 
 guint32
 inbox_add_user(Inbox *inbox, UserId user)
 {
-    guint32 found = inbox_find(inbox, user);
-    if (found != INBOX_NOBODY) {
-        return found;
-    }
-    Tail tail = {.tip = CHUNK_TIP_UNKNOWN};
-    g_array_append_val(inbox->users, user);
-    g_array_append_val(inbox->tails, tail);
-    guint32 index = inbox->tails->len - 1;
-    g_hash_table_insert(inbox->index, GSIZE_TO_POINTER((gsize)user.v),
-                        GUINT_TO_POINTER(index + 1));
-    return index;
+    /* Room first: from the moment it is found, readers look at its tail. */
+    guint32 users = idmap_count(inbox->users);
+    tails_grow(inbox->tails, users + 1);
+    span_grow(&inbox->tips, (gsize)(users + 1) * sizeof(ChunkTip));
+    return idmap_add(inbox->users, user.v);
 }
 
 guint32
 inbox_users(const Inbox *inbox)
 {
-    return inbox->tails->len;
+    return idmap_count(inbox->users);
 }
 
 UserId
 inbox_user_id(const Inbox *inbox, guint32 user)
 {
-    ensure(user < inbox->users->len);
-    return g_array_index(inbox->users, UserId, user);
+    return (UserId){idmap_id(inbox->users, user)};
 }
 
-const gint64 *
-inbox_tail(const Inbox *inbox, guint32 user, guint *ret_n)
+Tails *
+inbox_tails(const Inbox *inbox)
 {
-    const Tail *tail = inbox_at(inbox, user);
-    *ret_n = tail->n;
-    return tail->ids;
+    return inbox->tails;
 }
 
-static void
-tail_reserve(Tail *tail, gsize n)
+static gsize
+inbox_fixed_bytes(const Inbox *inbox)
 {
-    if (n <= tail->capacity) {
-        return;
-    }
-    gsize capacity = MAX(n, tail->capacity + tail->capacity / 2);
-    capacity = MAX(capacity, 4);
-    ensure(capacity < G_MAXUINT32);
-    tail->ids = g_renew(gint64, tail->ids, capacity);
-    tail->capacity = (guint32)capacity;
+    return idmap_bytes(inbox->users) + inbox->tips.used;
 }
 
-/* List @user for the next fold. */
-static void
-inbox_list(Inbox *inbox, guint32 user)
+gsize
+inbox_bytes(const Inbox *inbox)
 {
-    Tail *tail = inbox_at(inbox, user);
-    if (!tail->listed) {
-        tail->listed = TRUE;
-        g_array_append_val(inbox->due, user);
-    }
+    return inbox_fixed_bytes(inbox) + tails_bytes(inbox->tails);
+}
+
+gsize
+inbox_live_bytes(const Inbox *inbox)
+{
+    return inbox_fixed_bytes(inbox) + tails_live_bytes(inbox->tails);
 }
 
 void
-inbox_deliver(Inbox *inbox, guint32 user, PostId post)
+inbox_set_memory(Inbox *inbox, gsize bytes)
 {
-    Tail *tail = inbox_at(inbox, user);
-    guint32 at = tail->n;
-    if (tail->n > 0 && tail->ids[tail->n - 1] >= post.v) {
-        at = (guint32)ids_lower_bound(tail->ids, tail->n, post.v);
-        if (tail->ids[at] == post.v) {
-            return;
+    gsize fixed = inbox_fixed_bytes(inbox);
+    tails_set_memory(inbox->tails, bytes > fixed ? bytes - fixed : 0);
+}
+
+static ChunkTip *
+inbox_tip(Inbox *inbox, guint32 user)
+{
+    ensure(user < inbox_users(inbox));
+    return (ChunkTip *)(gpointer)inbox->tips.base + user;
+}
+
+/* ---- floors ---- */
+
+static void
+inbox_stage_floor(StoreBatch *batch, UserId user, gint64 floor)
+{
+    guint8 row[FLOOR_BYTES];
+    gint64 floor_le = GINT64_TO_LE(floor);
+    memcpy(row, &floor_le, sizeof floor_le);
+    guint32 check = GUINT32_TO_LE(XXH32(row, sizeof floor_le, 0));
+    memcpy(row + sizeof floor_le, &check, sizeof check);
+    store_batch_put(batch, key_floor(user), row, sizeof row);
+}
+
+static gboolean
+floor_read(WireBytes value, gint64 *ret_floor)
+{
+    guint32 check;
+    if (value.len != FLOOR_BYTES) {
+        return FALSE;
+    }
+    memcpy(ret_floor, value.data, sizeof *ret_floor);
+    memcpy(&check, value.data + sizeof *ret_floor, sizeof check);
+    *ret_floor = GINT64_FROM_LE(*ret_floor);
+    return GUINT32_FROM_LE(check) == XXH32(value.data, sizeof *ret_floor, 0);
+}
+
+StoreOutcome
+inbox_read_floor(Store *store, const StoreSnapshot *snapshot, UserId user,
+                 gint64 *ret_floor)
+{
+    g_auto(StoreValue) value = {0};
+    *ret_floor = 0;
+    switch (store_get(store, snapshot, key_floor(user), &value)) {
+    case STORE_FAILED:
+        return STORE_FAILED;
+    case STORE_MISSING:
+        return STORE_FOUND;
+    case STORE_FOUND:
+        break;
+    }
+    return floor_read(value.bytes, ret_floor) ? STORE_FOUND : STORE_FAILED;
+}
+
+gboolean
+inbox_load_floors(Inbox *inbox, GError **error)
+{
+    g_autoptr(StoreIter) iter = store_iter_new(inbox->store, NULL);
+    WireBytes key;
+    WireBytes value;
+    StoreOutcome outcome;
+    for (store_iter_seek(iter, key_letter('w'));
+         (outcome = store_iter_get(iter, &key, &value)) == STORE_FOUND &&
+         key_is(key, 'w', KEY_ONE_BYTES);
+         store_iter_next(iter)) {
+        gint64 floor;
+        if (!floor_read(value, &floor)) {
+            outcome = STORE_FAILED;
+            break;
         }
+        guint32 user = inbox_add_user(inbox, (UserId){key_i64(key, 1)});
+        tails_set_floor(inbox->tails, user, floor);
     }
-    tail_reserve(tail, (gsize)tail->n + 1);
-    memmove(tail->ids + at + 1, tail->ids + at,
-            (tail->n - at) * sizeof *tail->ids);
-    tail->ids[at] = post.v;
-    tail->n++;
-    if (tail->n > INBOX_TAIL_MAX) {
-        inbox_list(inbox, user);
+    if (outcome == STORE_FAILED) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                    "cannot read the inboxes' floors: %s",
+                    store_failure(inbox->store) != NULL
+                        ? store_failure(inbox->store)
+                        : "a row is damaged");
     }
+    return outcome != STORE_FAILED;
 }
 
-void
-inbox_merge(Inbox *inbox, guint32 user, const gint64 *ids, gsize n)
+gint64
+inbox_floor(const Inbox *inbox, guint32 user)
 {
-    Tail *tail = inbox_at(inbox, user);
-    ensure(tail->sealing == 0);
+    return tails_floor(inbox->tails, user);
+}
+
+/* ---- ids in and out ---- */
+
+void
+inbox_deliver(Inbox *inbox, const guint32 *users, guint n, PostId post)
+{
+    tails_deliver(inbox->tails, users, n, post.v);
+}
+
+gsize
+inbox_window_ids(const Inbox *inbox)
+{
+    return (gsize)inbox->tuning.window_chunks * inbox->tuning.chunk_ids;
+}
+
+static const gint64 *
+inbox_merged(const Inbox *inbox)
+{
+    return (const gint64 *)(gconstpointer)inbox->merged->data;
+}
+
+gboolean
+inbox_insert(Inbox *inbox, StoreBatch *batch, guint32 user,
+             const InboxNews *news, GError **error)
+{
+    UserId id = inbox_user_id(inbox, user);
+    if (news->floor > inbox_floor(inbox, user)) {
+        inbox_stage_floor(batch, id, news->floor);
+        tails_set_floor(inbox->tails, user, news->floor);
+    }
+    gsize below = ids_lower_bound(news->ids, news->n, inbox_floor(inbox, user));
+    const gint64 *ids = news->ids + below;
+    gsize n = news->n - below;
+    if (tails_count(inbox->tails, user) + n > inbox->tuning.tail_ids_max) {
+        ChunkChange change = {.add = ids, .n_add = n};
+        return n == 0 || chunks_change(inbox->chunks, batch, id, &change,
+                                       inbox_tip(inbox, user), error);
+    }
+    gint64 tail[TAIL_IDS_MAX];
+    guint n_tail = tails_get(inbox->tails, user, tail);
     g_array_set_size(inbox->merged, 0);
-    ids_union(inbox->merged, tail->ids, tail->n, ids, n);
-    guint merged = inbox->merged->len;
-    tail_reserve(tail, merged);
-    if (merged > 0) {
-        memcpy(tail->ids, inbox->merged->data, merged * sizeof *tail->ids);
-    }
-    tail->n = merged;
-    if (tail->n > INBOX_TAIL_MAX) {
-        inbox_list(inbox, user);
-    }
+    ids_union(inbox->merged, tail, n_tail, ids, n);
+    tails_set(inbox->tails, user, inbox_merged(inbox), inbox->merged->len,
+              FALSE);
+    return TRUE;
 }
 
 void
@@ -200,8 +307,12 @@ inbox_remove(Inbox *inbox, guint32 user, const gint64 *ids, gsize n)
     if (n == 0) {
         return;
     }
-    Tail *tail = inbox_at(inbox, user);
-    tail->n = (guint32)ids_subtract(tail->ids, tail->n, ids, n);
+    gint64 tail[TAIL_IDS_MAX];
+    guint n_tail = tails_get(inbox->tails, user, tail);
+    guint kept = (guint)ids_subtract(tail, n_tail, ids, n);
+    if (kept < n_tail) {
+        tails_set(inbox->tails, user, tail, kept, TRUE);
+    }
     gpointer key = GUINT_TO_POINTER(user);
     GArray *before = g_hash_table_lookup(inbox->removed, key);
     GArray *gone = g_array_new(FALSE, FALSE, sizeof(gint64));
@@ -209,43 +320,89 @@ inbox_remove(Inbox *inbox, guint32 user, const gint64 *ids, gsize n)
               before != NULL ? (gint64 *)(gpointer)before->data : NULL,
               before != NULL ? before->len : 0);
     g_hash_table_replace(inbox->removed, key, gone);
-    inbox_list(inbox, user);
+    tails_list(inbox->tails, user);
 }
 
-/* What folding does for one listed user. */
+/* ---- folding ---- */
+
+/* How many of a tail are to be sealed. */
+static guint
+inbox_to_seal(const Inbox *inbox, guint n)
+{
+    if (inbox->thrifty) {
+        return n;
+    }
+    return n > inbox->tuning.tail_ids_max ? n - inbox->tuning.tail_ids_keep : 0;
+}
+
+/* Where the inbox is longer than its window, drop its oldest chunks. */
+static gboolean
+inbox_fold_window(Inbox *inbox, StoreBatch *batch, UserId id, Fold *fold,
+                  GError **error)
+{
+    ChunkTip *tip = inbox_tip(inbox, fold->user);
+    guint keep = inbox->tuning.window_chunks;
+    if (tip->rows <= keep + keep / 4) {
+        return TRUE;
+    }
+    if (!chunks_drop(inbox->chunks, batch, id, keep, tip, &fold->floor,
+                     error)) {
+        return FALSE;
+    }
+    if (fold->floor > inbox_floor(inbox, fold->user)) {
+        inbox_stage_floor(batch, id, fold->floor);
+    }
+    return TRUE;
+}
+
+/* What folding does for one user that is due. */
 static gboolean
 inbox_fold_user(Inbox *inbox, StoreBatch *batch, guint32 user, GError **error)
 {
-    Tail *tail = inbox_at(inbox, user);
+    gint64 tail[TAIL_IDS_MAX];
+    guint n = tails_get(inbox->tails, user, tail);
     GArray *gone = g_hash_table_lookup(inbox->removed, GUINT_TO_POINTER(user));
-    guint32 sealing = tail->n > INBOX_TAIL_MAX ? tail->n - INBOX_TAIL_KEEP : 0;
+    Fold fold = {.user = user, .sealing = inbox_to_seal(inbox, n)};
     ChunkChange change = {
-        .add = tail->ids,
-        .n_add = sealing,
+        .add = tail,
+        .n_add = fold.sealing,
         .remove = gone != NULL ? (gint64 *)(gpointer)gone->data : NULL,
         .n_remove = gone != NULL ? gone->len : 0,
     };
     UserId id = inbox_user_id(inbox, user);
-    if (!chunks_change(inbox->chunks, batch, id, &change, &tail->tip, error)) {
+    ChunkTip *tip = inbox_tip(inbox, user);
+    gboolean above = gone == NULL && tip->known && n > 0 && tail[0] > tip->last;
+    /* Not together with a change that may reach down to what is dropped; and
+       first, while all chunks that the tip knows of are committed. */
+    if ((above && !inbox_fold_window(inbox, batch, id, &fold, error)) ||
+        !chunks_change(inbox->chunks, batch, id, &change, tip, error)) {
         return FALSE;
     }
-    tail->sealing = sealing;
+    g_array_append_val(inbox->folds, fold);
     return TRUE;
 }
 
-/* The user at @i of those the next fold takes: the last ones listed. */
-static guint32
-inbox_due_user(const Inbox *inbox, guint i)
+static gint
+inbox_compare_users(gconstpointer a, gconstpointer b, gpointer user_data)
 {
-    return g_array_index(inbox->due, guint32, inbox->due->len - 1 - i);
+    const Inbox *inbox = user_data;
+    gint64 left = inbox_user_id(inbox, *(const guint32 *)a).v;
+    gint64 right = inbox_user_id(inbox, *(const guint32 *)b).v;
+    return (left > right) - (left < right);
 }
 
 gboolean
 inbox_fold(Inbox *inbox, StoreBatch *batch, GError **error)
 {
-    inbox->folding = MIN(inbox->due->len, INBOX_FOLD_MAX);
-    for (guint i = 0; i < inbox->folding; i++) {
-        if (!inbox_fold_user(inbox, batch, inbox_due_user(inbox, i), error)) {
+    GArray *due = tails_due(inbox->tails);
+    guint n = MIN(due->len, INBOX_FOLD_MAX);
+    guint32 *users = &g_array_index(due, guint32, due->len - n);
+    /* In order of key: RocksDB inserts neighbours faster. */
+    g_qsort_with_data(users, (gint)n, sizeof *users, inbox_compare_users,
+                      inbox);
+    g_array_set_size(inbox->folds, 0);
+    for (guint i = 0; i < n; i++) {
+        if (!inbox_fold_user(inbox, batch, users[i], error)) {
             return FALSE;
         }
     }
@@ -255,34 +412,39 @@ inbox_fold(Inbox *inbox, StoreBatch *batch, GError **error)
 gboolean
 inbox_fold_due(const Inbox *inbox)
 {
-    return inbox->due->len > 0;
-}
-
-/* Drop what was sealed, and memory that only a merge needed. */
-static void
-tail_shorten(Tail *tail)
-{
-    tail->n -= tail->sealing;
-    if (tail->n > 0) {
-        memmove(tail->ids, tail->ids + tail->sealing,
-                tail->n * sizeof *tail->ids);
-    }
-    tail->sealing = 0;
-    tail->listed = FALSE;
-    if (tail->capacity > 2 * INBOX_TAIL_MAX) {
-        tail->capacity = MAX(tail->n, 4);
-        tail->ids = g_renew(gint64, tail->ids, tail->capacity);
-    }
+    return tails_due(inbox->tails)->len > 0;
 }
 
 void
 inbox_folded(Inbox *inbox)
 {
-    for (guint i = 0; i < inbox->folding; i++) {
-        guint32 user = inbox_due_user(inbox, i);
-        tail_shorten(inbox_at(inbox, user));
-        g_hash_table_remove(inbox->removed, GUINT_TO_POINTER(user));
+    GArray *due = tails_due(inbox->tails);
+    for (guint i = 0; i < inbox->folds->len; i++) {
+        const Fold *fold = &g_array_index(inbox->folds, Fold, i);
+        gint64 tail[TAIL_IDS_MAX];
+        if (fold->sealing > 0) {
+            guint n = tails_get(inbox->tails, fold->user, tail);
+            tails_set(inbox->tails, fold->user, tail + fold->sealing,
+                      n - fold->sealing, TRUE);
+        }
+        tails_set_floor(inbox->tails, fold->user, fold->floor);
+        tails_unlist(inbox->tails, fold->user);
+        g_hash_table_remove(inbox->removed, GUINT_TO_POINTER(fold->user));
     }
-    g_array_set_size(inbox->due, inbox->due->len - inbox->folding);
-    inbox->folding = 0;
+    g_array_set_size(due, due->len - inbox->folds->len);
+    g_array_set_size(inbox->folds, 0);
+    inbox->thrifty = inbox->thrifty && due->len > 0;
+}
+
+void
+inbox_relieve(Inbox *inbox, guint32 users)
+{
+    guint32 all = inbox_users(inbox);
+    inbox->thrifty = TRUE;
+    for (guint32 i = 0; i < MIN(users, all); i++) {
+        inbox->hand = inbox->hand + 1 < all ? inbox->hand + 1 : 0;
+        if (tails_count(inbox->tails, inbox->hand) > 0) {
+            tails_list(inbox->tails, inbox->hand);
+        }
+    }
 }

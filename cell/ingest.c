@@ -1,17 +1,23 @@
 /*
- * A batch: events are decoded and joined into a write batch, without the
- * lock; then, under the lock, rows and position are committed and the effects
- * run, so that readers see either none or all of it. Effects that were lost
- * in a crash come back because replay starts at the tail checkpoint, and an
- * event met again repeats its effect.
+ * A batch: events are decoded and joined into a write batch; what they bring
+ * into inboxes is put there; rows and position are committed together; what
+ * they take out of inboxes leaves; full tails are sealed, in batches of their
+ * own; a slice of each big fan-out is done. Readers see all of a batch or none
+ * (cut.h). Effects that were lost in a crash come back because replay starts
+ * at the tail checkpoint, and an event met again repeats its effect.
  *
  * Failure modes. A store that fails to write (disk full) latches: the step
  * fails with the reason, pages are served as they were, a restart replays.
+ * Memory: near the budget tails are sealed whole, users in turn; where that
+ * has gone round and the budget is passed all the same, the step fails.
  */
 #include "cell/ingest.h"
 
+#include "cell/edges.h"
 #include "cell/effects.h"
 #include "cell/facts.h"
+#include "cell/followers.h"
+#include "cell/highwater.h"
 #include "cell/tailfile.h"
 #include "firehose/partition.h"
 #include "ops/kit/ensure.h"
@@ -21,7 +27,8 @@
 #include <string.h>
 
 #define INGEST_BATCH_MAX 512
-#define INGEST_EDGES_MAX 32
+/* Users whose tails are sealed at a time when memory is short. */
+#define INGEST_RELIEVE_USERS 8192
 #define INGEST_END_CHECK_US G_USEC_PER_SEC
 
 struct Ingest {
@@ -29,36 +36,27 @@ struct Ingest {
     Log *firehose;       /* borrowed */
     LogReader *reader;   /* NULL before it is open */
     StoreBatch *batch;   /* owned */
+    Edges *edges;        /* owned */
     Effects *effects;    /* owned */
     guint64 *next;       /* per partition, to apply next */
     guint64 *target;     /* per partition, the log's end at start */
     gint64 as_of;        /* newest event id applied */
+    guint64 relieved;    /* users gone round for relief without success */
     gint64 end_check_us; /* when the log's end was last looked at */
 };
 
 /* ---- one event ---- */
 
 static FactOutcome
-ingest_post(Ingest *ingest, const Event *event)
+ingest_post(Ingest *ingest, const LogRecord *record, const Event *event)
 {
     FactOutcome outcome = fact_post(ingest->batch, event);
     if (outcome == FACT_SET || outcome == FACT_AGAIN) {
-        effects_post(ingest->effects, event->user, event->post.id);
+        FanoutPost post = {event->user, event->post.id, record->partition,
+                           record->offset};
+        effects_post(ingest->effects, &post);
     }
     return outcome;
-}
-
-/* The user's inbox; readers are kept out only while a new one is added. */
-static guint32
-ingest_user(State *state, UserId id)
-{
-    guint32 user = inbox_find(state->inbox, id);
-    if (user == INBOX_NOBODY) {
-        pthread_rwlock_wrlock(&state->lock);
-        user = inbox_add_user(state->inbox, id);
-        pthread_rwlock_unlock(&state->lock);
-    }
-    return user;
 }
 
 static FactOutcome
@@ -70,27 +68,28 @@ ingest_edge(Ingest *ingest, const Event *event)
         return FACT_OLDER;
     }
     gboolean was = FALSE;
-    gboolean follows = event->kind == EVENT_FOLLOW;
-    FactOutcome outcome = fact_edge(ingest->batch, event, &was);
+    FactOutcome outcome = edges_join(ingest->edges, ingest->batch, event, &was);
     if (outcome != FACT_SET && outcome != FACT_AGAIN) {
         return outcome;
     }
-    guint32 user = ingest_user(state, event->user);
-    if (outcome == FACT_SET && follows && !was) {
-        followers_add(state->followers, event->target_user, user);
-    } else if (outcome == FACT_SET && !follows && was) {
-        followers_remove(state->followers, event->target_user, user);
+    guint32 user = inbox_add_user(state->inbox, event->user);
+    guint32 author = followers_author(state->followers, event->target_user);
+    gboolean follows = event->kind == EVENT_FOLLOW;
+    if (follows) {
+        followers_add(state->followers, author, user);
+    } else {
+        followers_remove(state->followers, author, user);
     }
     effects_edge(ingest->effects, user, event->target_user, follows);
     return outcome;
 }
 
 static FactOutcome
-ingest_event(Ingest *ingest, const Event *event)
+ingest_event(Ingest *ingest, const LogRecord *record, const Event *event)
 {
     switch (event->kind) {
     case EVENT_POST:
-        return ingest_post(ingest, event);
+        return ingest_post(ingest, record, event);
     case EVENT_DELETE:
         return fact_delete(ingest->batch, event);
     case EVENT_FOLLOW:
@@ -152,35 +151,37 @@ ingest_record(Ingest *ingest, const LogRecord *record)
     }
     state_add(ingest->state, METRIC_EVENTS + (guint)event.kind - 1, 1);
     ingest->as_of = MAX(ingest->as_of, event.id.v);
-    return ingest_event(ingest, &event);
+    return ingest_event(ingest, record, &event);
 }
 
 /* ---- a batch ---- */
 
-/* Stage records, as many as make one commit; *ret_staged of @n. Edges cost a
-   timeline each under the lock, so a batch ends early with many of them. */
+/* Stage records, as many as make one commit; *ret_staged of @n. */
 static gboolean
 ingest_stage(Ingest *ingest, const LogRecord *records, gsize n,
              gsize *ret_staged, GError **error)
 {
     gsize i = 0;
-    while (i < n && effects_edges(ingest->effects) < INGEST_EDGES_MAX) {
+    while (i < n && !effects_full(ingest->effects)) {
         const LogRecord *record = &records[i++];
         if (ingest_record(ingest, record) == FACT_FAILED) {
             g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
                         "cannot read the store: %s",
-                        store_failure(ingest->state->store));
+                        store_failure(ingest->state->store) != NULL
+                            ? store_failure(ingest->state->store)
+                            : "a row is damaged");
             return FALSE;
         }
         ingest->next[record->partition] = record->offset + 1;
         gboolean run_ends = i == n ||
                             records[i].partition != record->partition ||
-                            effects_edges(ingest->effects) >= INGEST_EDGES_MAX;
+                            effects_full(ingest->effects);
         if (run_ends) {
             meta_put_position(ingest->batch, record->partition,
                               record->offset + 1, record->timestamp_ms);
         }
     }
+    edges_stage(ingest->edges, ingest->batch);
     meta_put_as_of(ingest->batch, ingest->as_of);
     *ret_staged = i;
     return TRUE;
@@ -210,19 +211,47 @@ ingest_publish_progress(Ingest *ingest, const LogRecord *last)
     }
 }
 
-/* Commit what is staged and run its effects: readers see none or all. */
+/* Keep within the memory budget, or say that it cannot be done. */
+static gboolean
+ingest_keep_budget(Ingest *ingest, GError **error)
+{
+    State *state = ingest->state;
+    gsize budget = state->memory_bytes;
+    gsize live = state_note_memory(state);
+    if (budget == 0 || live < budget - budget / 10) {
+        ingest->relieved = 0;
+        return TRUE;
+    }
+    if (live > budget && ingest->relieved > inbox_users(state->inbox)) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_FULL,
+                    "the memory budget of %" G_GSIZE_FORMAT
+                    " bytes is used up by %u users and %" G_GUINT64_FORMAT
+                    " follows; raise memory-mb, or move users away",
+                    budget, inbox_users(state->inbox),
+                    followers_edges(state->followers));
+        return FALSE;
+    }
+    inbox_relieve(state->inbox, INGEST_RELIEVE_USERS);
+    ingest->relieved += INGEST_RELIEVE_USERS;
+    return TRUE;
+}
+
+/* Commit what is staged, with its effects: readers see none or all. */
 static gboolean
 ingest_commit(Ingest *ingest, const LogRecord *last, GError **error)
 {
     State *state = ingest->state;
-    pthread_rwlock_wrlock(&state->lock);
-    gboolean good = store_batch_commit(ingest->batch, error) &&
-                    effects_run(ingest->effects, error);
-    if (good) {
-        ingest_publish_progress(ingest, last);
+    if (!effects_before(ingest->effects, ingest->batch, error) ||
+        !killpoint_hit(state->kill, KILL_BATCH, error) ||
+        !store_batch_commit(ingest->batch, error)) {
+        return FALSE;
     }
-    pthread_rwlock_unlock(&state->lock);
-    return good && effects_fold(ingest->effects, ingest->batch, error);
+    ingest_publish_progress(ingest, last);
+    return killpoint_hit(state->kill, KILL_COMMIT, error) &&
+           effects_after(ingest->effects, error) &&
+           ingest_keep_budget(ingest, error) &&
+           effects_fold(ingest->effects, ingest->batch, error) &&
+           fanout_slice(effects_fanout(ingest->effects), error);
 }
 
 static gboolean
@@ -273,6 +302,7 @@ ingest_new(State *state, Log *firehose, const guint64 *next)
     ingest->state = state;
     ingest->firehose = firehose;
     ingest->batch = store_batch_new(state->store);
+    ingest->edges = edges_new(state->store);
     ingest->effects = effects_new(state);
     ingest->next = g_memdup2(next, partitions * sizeof *next);
     ingest->target = g_new0(guint64, partitions);
@@ -287,16 +317,38 @@ ingest_free(Ingest *ingest)
         log_reader_close(ingest->reader);
     }
     effects_free(ingest->effects);
+    edges_free(ingest->edges);
     store_batch_free(ingest->batch);
     g_free(ingest->next);
     g_free(ingest->target);
     g_free(ingest);
 }
 
-const guint64 *
-ingest_next(const Ingest *ingest)
+void
+ingest_replay_from(const Ingest *ingest, guint64 *ret_next)
 {
-    return ingest->next;
+    gsize bytes = ingest->state->identity.partitions * sizeof *ret_next;
+    memcpy(ret_next, ingest->next, bytes);
+    fanout_hold_back(effects_fanout(ingest->effects), ret_next);
+}
+
+gboolean
+ingest_pending(const Ingest *ingest)
+{
+    return fanout_pending(effects_fanout(ingest->effects)) > 0;
+}
+
+gboolean
+ingest_finish(Ingest *ingest, GError **error)
+{
+    Fanout *fanout = effects_fanout(ingest->effects);
+    while (fanout_pending(fanout) > 0) {
+        if (!fanout_slice(fanout, error) ||
+            !effects_fold(ingest->effects, ingest->batch, error)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
 }
 
 gboolean
@@ -304,9 +356,10 @@ ingest_found(Ingest *ingest, CellMap *map, GError **error)
 {
     State *state = ingest->state;
     meta_found(ingest->batch, &state->identity, map);
-    /* The tail file first: founded without one would mean that it was lost. */
-    if (!tailfile_write(state->dir, &state->identity, ingest->next,
-                        state->inbox, error) ||
+    /* The files first: founded without one would mean that it was lost. */
+    if (!tailfile_found(state->dir, &state->identity, error) ||
+        !highwater_write(state->dir, &state->identity, ingest->next, NULL,
+                         error) ||
         !store_batch_commit(ingest->batch, error) ||
         !store_flush(state->store, error)) {
         return FALSE;
@@ -349,13 +402,19 @@ ingest_step(Ingest *ingest, gint timeout_ms, GError **error)
         g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT, "%s", stopped);
         return INGEST_FAILED;
     }
+    if (ingest_pending(ingest)) {
+        timeout_ms = 0;
+    }
     switch (log_reader_next(ingest->reader, timeout_ms, INGEST_BATCH_MAX,
                             &records, &n, error)) {
     case LOG_READ_STOP:
         return INGEST_FAILED;
     case LOG_READ_IDLE:
         ingest_idle(ingest);
-        return INGEST_IDLE;
+        return fanout_slice(effects_fanout(ingest->effects), error) &&
+                       effects_fold(ingest->effects, ingest->batch, error)
+                   ? INGEST_IDLE
+                   : INGEST_FAILED;
     case LOG_READ_RECORDS:
         break;
     }

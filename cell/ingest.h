@@ -1,10 +1,11 @@
 /*
  * ingest.h - the log turned into state, a batch at a time
  *
- *     log -> decode, check -> facts -> commit -> effects on inboxes
+ *     log -> decode, check -> facts -> ids into inboxes -> commit -> seal
  *
  * Each step reads a batch of records, joins each into the rows (facts.h),
- * commits rows and position together and runs the effects. What is no valid
+ * runs the effects on inboxes and commits rows and position together. What is
+ * no valid
  * event is set aside and never stops the log (I8). What cannot be right - a
  * gap, a store that fails - fails the step for good with a reason (I10).
  *
@@ -53,17 +54,29 @@ gboolean ingest_open(Ingest *ingest, GError **error);
  * ingest_step() - apply the next records
  *
  * Effect: waits up to @timeout_ms for them.
- * Fails:  as log_reader_next() and store_batch_commit().
+ * Fails:  as log_reader_next() and store_batch_commit(); COMB_ERROR_FULL also
+ *         where the memory budget is used up.
  */
 IngestOutcome ingest_step(Ingest *ingest, gint timeout_ms, GError **error);
 
 /**
- * ingest_next() - per partition, the offset to apply next; borrowed
+ * ingest_finish() - put what is pending into the last inbox
  *
- * Effect: all below is in the state, and what inboxes may lose in a crash
- *         comes back by replaying from here.
+ * Effect: a checkpoint after it leaves nothing to replay.
+ * Fails:  as ingest_step().
  */
-const guint64 *ingest_next(const Ingest *ingest);
+gboolean ingest_finish(Ingest *ingest, GError **error);
+
+/** ingest_pending() - whether ingest_finish() has something to do. */
+gboolean ingest_pending(const Ingest *ingest);
+
+/**
+ * ingest_replay_from() - per partition, where a replay must begin
+ *
+ * Effect: all below is in the state, and what inboxes lose in a crash comes
+ *         back by applying again from here.
+ */
+void ingest_replay_from(const Ingest *ingest, guint64 *ret_next);
 
 /** ingest_report() - tell the log's own tools that @next is safe. */
 void ingest_report(Ingest *ingest, const guint64 *next);

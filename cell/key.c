@@ -80,15 +80,23 @@ key_tombstone(PostId post, UserId actor)
 }
 
 Key
-key_edge(UserId follower, UserId followee)
+key_edges(UserId follower, UserId first)
 {
-    return key_pair('e', follower.v, followee.v);
+    return key_pair('f', follower.v, first.v);
 }
 
 Key
 key_chunk(UserId user, PostId first)
 {
     return key_pair('i', user.v, first.v);
+}
+
+Key
+key_floor(UserId user)
+{
+    Key key = key_letter('w');
+    key_add_i64(&key, user.v);
+    return key;
 }
 
 Key

@@ -4,19 +4,20 @@
  * One column family; the first byte of a key says what the row is, numbers
  * are big-endian so that rows sort as their numbers do (ids are positive).
  *
- *   m name                 text or bytes   what the store is (facts.h)
+ *   m name                 text or bytes   what the store is (meta.h)
  *   o partition            position        what is applied
  *   p post                 Post bytes      a post, in its wire encoding
  *   t author post          -               a timeline entry
  *   d post actor           event id        actor asked to delete post
- *   e follower followee    event id, state an edge of a homed follower
- *   i user first-id        chunk           a sealed part of an inbox (chunk.h)
- *   k event                Event bytes     an event kept for later
- *   n kind                 count           how many of a kind are kept
- *   q partition offset     reason, bytes   a record set aside
+ *   f follower first       edges           whom a homed user follows
+ * (edgerow.h) i user first-id        chunk           a sealed part of an inbox
+ * (chunk.h) w user                 floor           below it no inbox is kept
+ * (inbox.h) k event                Event bytes     an event kept for later n
+ * kind                 count           how many of a kind are kept q partition
+ * offset     reason, bytes   a record set aside
  *
  * A row's meaning never changes; another meaning takes another letter, and
- * STORE_FORMAT (facts.h) goes up.
+ * META_FORMAT (meta.h) goes up.
  */
 #pragma once
 
@@ -37,8 +38,9 @@ Key key_position(guint partition);
 Key key_post(PostId post);
 Key key_timeline(UserId author, PostId post);
 Key key_tombstone(PostId post, UserId actor);
-Key key_edge(UserId follower, UserId followee);
+Key key_edges(UserId follower, UserId first);
 Key key_chunk(UserId user, PostId first);
+Key key_floor(UserId user);
 Key key_kept(EventId event);
 Key key_kept_count(guint kind);
 Key key_quarantine(guint partition, guint64 offset);
@@ -53,5 +55,6 @@ gboolean key_is(WireBytes bytes, char letter, gsize len);
 gint64 key_i64(WireBytes bytes, gsize at);
 
 /* Lengths, and where the second number is. */
+#define KEY_ONE_BYTES 9
 #define KEY_PAIR_BYTES 17
 #define KEY_PAIR_SECOND 9

@@ -3,6 +3,13 @@
 #include "ops/kit/error.h"
 
 #include <string.h>
+#include <xxhash.h>
+
+guint64
+meta_log_hash(const MetaIdentity *identity)
+{
+    return XXH64(identity->log, strlen(identity->log), 0);
+}
 
 /* A number row: u32 LE, or @fallback where there is none. */
 static gboolean

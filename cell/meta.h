@@ -19,13 +19,16 @@
 #include "cell/store.h"
 #include "router/cellmap.h"
 
-#define META_FORMAT 1
+#define META_FORMAT 2
 
 typedef struct MetaIdentity {
     guint cell;
     const char *log; /* log_identity() */
     guint partitions;
 } MetaIdentity;
+
+/** meta_log_hash() - XXH64, seed 0, of the log's identity: for our files. */
+guint64 meta_log_hash(const MetaIdentity *identity);
 
 typedef struct Meta {
     CellMap *home; /* NULL: a store that was never founded */

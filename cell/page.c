@@ -11,6 +11,7 @@
  */
 #include "cell/page.h"
 
+#include "cell/edges.h"
 #include "cell/facts.h"
 #include "cell/walk.h"
 
@@ -31,6 +32,7 @@ typedef struct Entry {
 typedef struct Page {
     const PageQuery *query;
     Cut cut;
+    EdgeReader edges;              /* the reader's, of the cut */
     Entry entries[PAGE_LIMIT_MAX]; /* in order of the walk */
     guint n;
     gsize bytes;       /* of posts in the entries */
@@ -90,8 +92,7 @@ page_may_see(Page *page, UserId author)
         return author.v == query->user.v ? STORE_FOUND : STORE_MISSING;
     }
     if (page->author != author.v) {
-        StoreOutcome outcome = fact_following(
-            page->cut.state->store, page->cut.snapshot, query->user, author);
+        StoreOutcome outcome = edge_reader_follows(&page->edges, author);
         if (outcome == STORE_FAILED) {
             return STORE_FAILED;
         }
@@ -260,6 +261,7 @@ page_write(State *state, const PageQuery *query, GByteArray *out)
     Page page = {.query = query, .complete = TRUE, .walked_to = query->from};
     UserId reader = query->kind == CURSOR_DASHBOARD ? query->user : (UserId){0};
     cut_open(state, reader, &page.cut);
+    edge_reader_init(&page.edges, state->store, page.cut.snapshot, query->user);
     gboolean good = page_fill(&page);
     if (good) {
         page_write_all(out, &page);
@@ -269,6 +271,7 @@ page_write(State *state, const PageQuery *query, GByteArray *out)
     for (guint i = 0; i < page.n; i++) {
         entry_clear(&page.entries[i]);
     }
+    edge_reader_clear(&page.edges);
     cut_close(&page.cut);
     return good;
 }

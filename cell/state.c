@@ -1,15 +1,18 @@
 /*
- * Opening: the store says who it is (meta.h) and how far it is applied, S;
- * the tail checkpoint holds the tails at T. T must not be past S: the file
- * was written after the store was flushed, so a store that is older has lost
- * rows that were safe, and nothing built on it can be trusted. The log is
- * read again from T; what lies between T and S is applied a second time,
- * which changes no fact and repairs the tails. Followers are rebuilt from the
- * edge rows.
+ * Opening. The high-water file says how far the store was known to have got,
+ * H. The store is opened for reading only and must be there, at S not below H:
+ * a store that has lost rows is refused before RocksDB can tidy up after it.
+ * Then it is opened for writing. The tail checkpoint holds the tails as of T
+ * or newer; T must not be past S either. The log is read again from T; what
+ * lies between T and S is applied a second time, which changes no fact and
+ * repairs the tails. Followers are rebuilt from the edge rows, floors from
+ * theirs.
  */
 #include "cell/state.h"
 
-#include "cell/facts.h"
+#include "cell/edges.h"
+#include "cell/followers.h"
+#include "cell/highwater.h"
 #include "cell/tailfile.h"
 #include "ops/kit/ensure.h"
 #include "ops/kit/error.h"
@@ -23,6 +26,11 @@
 /* An idle cell looks at the log's end more often than this; where it has not,
    nobody knows how far behind it is. */
 #define STATE_FRESH_MS 2500
+
+/* What helps where files and store disagree; twice the directory. */
+#define STATE_REPAIR                                                           \
+    "; restore a backup, or rebuild from the log: mv '%s' '%s.damaged' and "   \
+    "start again"
 
 typedef struct MetricText {
     const char *name;
@@ -41,6 +49,12 @@ static const MetricText metric_texts[METRIC_N - METRIC_DELIVERIES] = {
      "Tail checkpoints written."},
     {"comb_cell_users", METRIC_GAUGE, "Homed users with an inbox."},
     {"comb_cell_edges", METRIC_GAUGE, "Follows of homed users."},
+    {"comb_cell_fanout_pending", METRIC_GAUGE,
+     "Posts of authors with many followers on their way to inboxes."},
+    {"comb_cell_inbox_bytes", METRIC_GAUGE,
+     "Memory held for inboxes of homed users."},
+    {"comb_cell_follower_bytes", METRIC_GAUGE,
+     "Memory held for the followers of authors."},
     {"comb_cell_lag_milliseconds", METRIC_GAUGE,
      "How far the cell is behind the log."},
     {"comb_cell_store_bytes", METRIC_GAUGE, "Bytes of table files on disk."},
@@ -76,46 +90,30 @@ state_declare_metrics(State *state)
     }
 }
 
-/* Every row under letter 'e' that says following, into the index. */
-static gboolean
-state_load_followers(State *state, GError **error)
+/* The edges of one row of a homed user, into the index. */
+static void
+state_load_edges(UserId follower, const UserId *followees, guint n,
+                 gpointer user_data)
 {
-    g_autoptr(StoreIter) iter = store_iter_new(state->store, NULL);
-    WireBytes key;
-    WireBytes value;
-    StoreOutcome outcome;
-    for (store_iter_seek(iter, key_letter('e'));
-         (outcome = store_iter_get(iter, &key, &value)) == STORE_FOUND &&
-         key_is(key, 'e', KEY_PAIR_BYTES);
-         store_iter_next(iter)) {
-        if (fact_edge_follows(value)) {
-            UserId follower = {key_i64(key, 1)};
-            UserId followee = {key_i64(key, KEY_PAIR_SECOND)};
-            guint32 user = inbox_add_user(state->inbox, follower);
-            followers_add(state->followers, followee, user);
-        }
+    State *state = user_data;
+    guint32 user = inbox_add_user(state->inbox, follower);
+    for (guint i = 0; i < n; i++) {
+        guint32 author = followers_author(state->followers, followees[i]);
+        followers_add(state->followers, author, user);
     }
-    if (outcome == STORE_FAILED) {
-        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
-                    "cannot read the edges: %s", store_failure(state->store));
-        return FALSE;
-    }
-    return TRUE;
 }
 
 static gboolean
-state_check_not_older(const MetaIdentity *identity, const guint64 *store,
-                      const guint64 *tails, GError **error)
+state_check_not_older(const State *state, const guint64 *store,
+                      const guint64 *known, const char *what, GError **error)
 {
-    for (guint i = 0; i < identity->partitions; i++) {
-        if (store[i] < tails[i]) {
-            g_set_error(
-                error, COMB_ERROR, COMB_ERROR_CORRUPT,
-                "the store is older than its tail checkpoint: partition %u "
-                "is applied to %" G_GUINT64_FORMAT
-                ", the checkpoint says %" G_GUINT64_FORMAT
-                "; restore a backup, or empty the directory to rebuild",
-                i, store[i], tails[i]);
+    for (guint i = 0; i < state->identity.partitions; i++) {
+        if (store[i] < known[i]) {
+            g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                        "the store has lost what it had: partition %u is "
+                        "applied to %" G_GUINT64_FORMAT ", its %s says "
+                        "%" G_GUINT64_FORMAT STATE_REPAIR,
+                        i, store[i], what, known[i], state->dir, state->dir);
             return FALSE;
         }
     }
@@ -124,50 +122,113 @@ state_check_not_older(const MetaIdentity *identity, const guint64 *store,
 
 /* Tails and followers; *ret_next is where to replay from. */
 static gboolean
-state_load_memory(State *state, const char *dir, const Meta *meta,
-                  guint64 *ret_next, GError **error)
+state_load_memory(State *state, const Meta *meta, guint64 *ret_next,
+                  GError **error)
 {
     GError *failure = NULL;
     memset(ret_next, 0, state->identity.partitions * sizeof *ret_next);
-    gboolean have =
-        tailfile_load(dir, &state->identity, state->inbox, ret_next, &failure);
+    gboolean have = tailfile_load(state->dir, &state->identity, state->inbox,
+                                  ret_next, &failure);
     if (failure != NULL) {
         g_propagate_error(error, failure);
         return FALSE;
     }
     if (!have && meta->home != NULL) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
-                    "the tail checkpoint is missing from %s; restore a "
-                    "backup, or empty the directory to rebuild",
-                    dir);
+                    "the tail checkpoint is missing from %s" STATE_REPAIR,
+                    state->dir, state->dir, state->dir);
         return FALSE;
     }
-    return (!have || state_check_not_older(&state->identity, meta->next,
-                                           ret_next, error)) &&
-           state_load_followers(state, error);
+    return killpoint_hit(state->kill, KILL_RECOVERY, error) &&
+           (!have || state_check_not_older(state, meta->next, ret_next,
+                                           "tail checkpoint", error)) &&
+           inbox_load_floors(state->inbox, error) &&
+           edges_scan(state->store, state_load_edges, state, error) &&
+           killpoint_hit(state->kill, KILL_RECOVERY, error);
+}
+
+/* The store as its files are now, changing none, against the high-water
+   file. A cell that was being founded has the one without the other. */
+static gboolean
+state_check_highwater(State *state, const StoreOptions *options,
+                      gboolean *ret_have, GError **error)
+{
+    *ret_have = highwater_exists(state->dir);
+    if (!*ret_have) {
+        return TRUE;
+    }
+    g_autofree guint64 *high = g_new0(guint64, state->identity.partitions);
+    if (!highwater_read(state->dir, &state->identity, high, error)) {
+        return FALSE;
+    }
+    gboolean lost = FALSE;
+    for (guint i = 0; i < state->identity.partitions; i++) {
+        lost = lost || high[i] > 0;
+    }
+    if (!lost) {
+        return TRUE; /* founded, or about to be: nothing to lose */
+    }
+    StoreOptions peek = *options;
+    peek.create = FALSE;
+    peek.read_only = TRUE;
+    Store *store = store_open(&peek, error);
+    if (store == NULL) {
+        g_prefix_error(error, "the store cannot be read: ");
+        return FALSE;
+    }
+    Meta meta;
+    gboolean good = meta_load(store, &state->identity, &meta, error);
+    if (good) {
+        good = state_check_not_older(state, meta.next, high, "high-water file",
+                                     error);
+        meta_clear(&meta);
+    }
+    store_close(store);
+    return good && killpoint_hit(state->kill, KILL_RECOVERY, error);
+}
+
+static gboolean
+state_open_store(State *state, Meta *ret_meta, GError **error)
+{
+    g_autofree char *dir = g_build_filename(state->dir, "store", NULL);
+    StoreOptions options = {.dir = dir,
+                            .cache_bytes = STATE_CACHE_BYTES,
+                            .write_buffer_bytes = STATE_WRITE_BUFFER_BYTES};
+    gboolean have_high;
+    if (!state_check_highwater(state, &options, &have_high, error)) {
+        return FALSE;
+    }
+    /* Where there are files of ours there was a store: never make an empty
+       one over what is left of it. */
+    options.create = !tailfile_exists(state->dir) && !have_high;
+    state->store = store_open(&options, error);
+    if (state->store == NULL ||
+        !meta_load(state->store, &state->identity, ret_meta, error)) {
+        return FALSE;
+    }
+    if (ret_meta->home != NULL && !have_high) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                    "the high-water file is missing from %s" STATE_REPAIR,
+                    state->dir, state->dir, state->dir);
+        meta_clear(ret_meta);
+        return FALSE;
+    }
+    return TRUE;
 }
 
 static gboolean
 state_load(State *state, const StateOptions *options, guint64 *ret_next,
            GError **error)
 {
-    g_autofree char *dir = g_build_filename(options->dir, "store", NULL);
-    /* Where there are tails there was a store: never make an empty one over
-       what is left of it. */
-    StoreOptions store_options = {dir, !tailfile_exists(options->dir),
-                                  STATE_CACHE_BYTES, STATE_WRITE_BUFFER_BYTES};
-    state->store = store_open(&store_options, error);
-    if (state->store == NULL) {
-        return FALSE;
-    }
     Meta meta;
-    if (!meta_load(state->store, &state->identity, &meta, error)) {
+    if (!state_open_store(state, &meta, error)) {
         return FALSE;
     }
-    state->inbox = inbox_new(state->store);
+    const InboxTuning *tuning =
+        options->tuning != NULL ? options->tuning : inbox_tuning_default();
+    state->inbox = inbox_new(state->store, tuning);
     state->followers = followers_new();
-    gboolean good =
-        state_load_memory(state, options->dir, &meta, ret_next, error);
+    gboolean good = state_load_memory(state, &meta, ret_next, error);
     if (good && meta.home != NULL) {
         state_set_home(state, meta.home);
     }
@@ -179,19 +240,6 @@ state_load(State *state, const StateOptions *options, guint64 *ret_next,
     return good;
 }
 
-/* glibc's default lets readers keep the one writer out for as long as they
-   come in turns. */
-static void
-state_init_lock(State *state)
-{
-    pthread_rwlockattr_t attr;
-    pthread_rwlockattr_init(&attr);
-    pthread_rwlockattr_setkind_np(&attr,
-                                  PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&state->lock, &attr);
-    pthread_rwlockattr_destroy(&attr);
-}
-
 State *
 state_open(const StateOptions *options, guint64 *ret_next, GError **error)
 {
@@ -201,7 +249,8 @@ state_open(const StateOptions *options, guint64 *ret_next, GError **error)
     state->feed = options->feed;
     state->started_us = g_get_monotonic_time();
     state->next = g_new0(_Atomic guint64, options->identity.partitions);
-    state_init_lock(state);
+    state->memory_bytes = options->memory_bytes;
+    state->kill = options->kill;
     state_declare_metrics(state);
     if (!state_load(state, options, ret_next, error)) {
         state_close(state);
@@ -220,7 +269,6 @@ state_close(State *state)
     if (home != NULL) {
         cellmap_unref(home);
     }
-    pthread_rwlock_destroy(&state->lock);
     for (guint i = 0; i < EVENT_KIND_MAX; i++) {
         g_free(state->kind_labels[i]);
     }
@@ -279,4 +327,19 @@ state_add(State *state, guint metric, gint64 n)
 {
     ensure(metric < METRIC_N);
     metric_add(&state->metrics[metric], n);
+}
+
+gsize
+state_note_memory(State *state)
+{
+    gsize followers = followers_bytes(state->followers);
+    gsize inboxes = inbox_bytes(state->inbox);
+    metric_set(&state->metrics[METRIC_FOLLOWER_BYTES], (gint64)followers);
+    metric_set(&state->metrics[METRIC_INBOX_BYTES], (gint64)inboxes);
+    if (state->memory_bytes > 0) {
+        gsize thrifty = state->memory_bytes - state->memory_bytes / 10;
+        inbox_set_memory(state->inbox,
+                         thrifty > followers ? thrifty - followers : 0);
+    }
+    return followers + inbox_live_bytes(state->inbox);
 }

@@ -1,23 +1,21 @@
 /*
  * state.h - what the apply thread writes and the serving threads read
  *
- * One writer. It changes inboxes and commits facts only with the write side of
- * @lock held, so that a reader who takes the read side, copies a tail and opens
- * a snapshot has both at one point of the cell's state (I5); the rest of its
- * work is done on those, without the lock. Sealing commits chunk rows without
- * it too: until the tails are shortened, under the lock, an id is in both
- * places, and which of them a reader meets it in makes no difference.
+ * One writer, and no lock: readers take a cut (cut.h) beside it. What both
+ * touch is the store (snapshots), the tails (copies), the pending posts and
+ * what is atomic below.
  */
 #pragma once
 
 #include "cell/followers.h"
 #include "cell/inbox.h"
 #include "cell/meta.h"
+#include "cell/pending.h"
 #include "firehose/event.h"
+#include "ops/kit/killpoint.h"
 #include "ops/kit/metrics.h"
 #include "router/mapfeed.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* Indexes into State.metrics. */
@@ -29,6 +27,9 @@ typedef enum StateMetric {
     METRIC_CHECKPOINTS,
     METRIC_USERS,
     METRIC_EDGES,
+    METRIC_FANOUT_PENDING,
+    METRIC_INBOX_BYTES,
+    METRIC_FOLLOWER_BYTES,
     METRIC_LAG_MS,
     METRIC_STORE_BYTES,
     METRIC_PAGES,
@@ -38,13 +39,15 @@ typedef enum StateMetric {
 } StateMetric;
 
 typedef struct State {
-    char *dir;               /* the cell's directory; owned */
-    MetaIdentity identity;   /* whose state this is; const after start */
-    Store *store;            /* owned */
-    pthread_rwlock_t lock;   /* around commits and inbox changes */
-    Inbox *inbox;            /* owned; guarded by @lock */
-    Followers *followers;    /* owned; the apply thread's */
-    MapFeed *feed;           /* borrowed */
+    char *dir;             /* the cell's directory; owned */
+    MetaIdentity identity; /* whose state this is; const after start */
+    Store *store;          /* owned */
+    Inbox *inbox;          /* owned; the apply thread's, readers see inbox.h */
+    Followers *followers;  /* owned; the apply thread's */
+    Pending pending;       /* posts whose fan-out is under way */
+    gsize memory_bytes;    /* for inboxes and followers; 0: no bound */
+    KillPoints *kill;      /* borrowed; NULL: none */
+    MapFeed *feed;         /* borrowed */
     _Atomic(CellMap *) home; /* owned; set once: whose users are homed here */
     _Atomic guint64 *next;   /* per partition, the next offset to apply */
     _Atomic gint64 as_of;    /* newest event id applied */
@@ -63,6 +66,9 @@ typedef struct StateOptions {
     const char *dir;
     MetaIdentity identity; /* its log text must outlive the state */
     MapFeed *feed;
+    const InboxTuning *tuning; /* NULL: the default */
+    gsize memory_bytes;        /* for inboxes and followers; 0: no bound */
+    KillPoints *kill;          /* borrowed; NULL: none */
 } StateOptions;
 
 /**
@@ -70,8 +76,8 @@ typedef struct StateOptions {
  *
  * @ret_next: per partition, where to read the log from: at or before the
  *            store's own position.
- * Fails:     as meta_load() and tailfile_load(); COMB_ERROR_CORRUPT where
- *            the store is older than its tail checkpoint.
+ * Fails:     as meta_load(), tailfile_load() and highwater_read();
+ *            COMB_ERROR_CORRUPT where the store is older than its files say.
  */
 State *state_open(const StateOptions *options, guint64 *ret_next,
                   GError **error);
@@ -96,3 +102,11 @@ gint64 state_lag_ms(State *state);
 
 /** state_add() - count @n on a metric. Thread: any. */
 void state_add(State *state, guint metric, gint64 n);
+
+/**
+ * state_note_memory() - the bytes that inboxes and followers use now
+ *
+ * Effect: sets the gauges, and how thrifty tails are to be with the budget.
+ * Thread: the apply thread.
+ */
+gsize state_note_memory(State *state);

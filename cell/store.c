@@ -112,7 +112,7 @@ store_configure(Store *store, const StoreOptions *options)
 Store *
 store_open(const StoreOptions *options, GError **error)
 {
-    if (g_mkdir_with_parents(options->dir, 0700) != 0) {
+    if (!options->read_only && g_mkdir_with_parents(options->dir, 0700) != 0) {
         int code = errno;
         g_set_error(error, COMB_ERROR,
                     code == ENOSPC ? COMB_ERROR_FULL : COMB_ERROR_IO,
@@ -122,7 +122,10 @@ store_open(const StoreOptions *options, GError **error)
     Store *store = g_new0(Store, 1);
     store_configure(store, options);
     char *message = NULL;
-    store->db = rocksdb_open(store->options, options->dir, &message);
+    store->db = options->read_only
+                    ? rocksdb_open_for_read_only(store->options, options->dir,
+                                                 0, &message)
+                    : rocksdb_open(store->options, options->dir, &message);
     if (message != NULL) {
         g_autofree char *what = g_strdup_printf("cannot open %s", options->dir);
         store_set_error(error, what, message);
@@ -315,6 +318,18 @@ store_batch_get(StoreBatch *batch, Key key, StoreValue *ret_value)
     ret_value->bytes = (WireBytes){(guint8 *)data, len};
     ret_value->copy = data;
     return STORE_FOUND;
+}
+
+StoreIter *
+store_batch_iter_new(StoreBatch *batch)
+{
+    StoreIter *iter = g_new0(StoreIter, 1);
+    iter->store = batch->store;
+    /* Takes the iterator below it. */
+    iter->iter = rocksdb_writebatch_wi_create_iterator_with_base(
+        batch->batch,
+        rocksdb_create_iterator(batch->store->db, batch->store->read));
+    return iter;
 }
 
 gboolean

@@ -17,8 +17,9 @@ typedef struct StoreIter StoreIter;
 
 typedef struct StoreOptions {
     const char *dir;
-    gboolean create;   /* where there is none; else that is an error */
-    gsize cache_bytes; /* of blocks read */
+    gboolean create;    /* where there is none; else that is an error */
+    gboolean read_only; /* change no file; nothing may be written */
+    gsize cache_bytes;  /* of blocks read */
     gsize write_buffer_bytes;
 } StoreOptions;
 
@@ -103,7 +104,7 @@ StoreOutcome store_iter_get(StoreIter *iter, WireBytes *ret_key,
  */
 const char *store_failure(Store *store);
 
-/* ---- writing: one thread ---- */
+/* ---- writing: one thread, but for store_flush() ---- */
 
 /** store_batch_new() - an empty batch that can read its own writes. */
 StoreBatch *store_batch_new(Store *store);
@@ -115,6 +116,13 @@ void store_batch_delete(StoreBatch *batch, Key key);
 StoreOutcome store_batch_get(StoreBatch *batch, Key key, StoreValue *ret_value);
 
 /**
+ * store_batch_iter_new() - rows in order of key, through the batch's own writes
+ *
+ * Owns: free it before the batch is written to again.
+ */
+StoreIter *store_batch_iter_new(StoreBatch *batch);
+
+/**
  * store_batch_commit() - write all of it, and empty the batch
  *
  * Fails: COMB_ERROR_FULL, _IO, _CORRUPT. The database is then latched: every
@@ -122,7 +130,11 @@ StoreOutcome store_batch_get(StoreBatch *batch, Key key, StoreValue *ret_value);
  */
 gboolean store_batch_commit(StoreBatch *batch, GError **error);
 
-/** store_flush() - what is committed survives from here on. Fails: as above. */
+/**
+ * store_flush() - what is committed survives from here on
+ *
+ * Thread: any one beside the writer. Fails: as above.
+ */
 gboolean store_flush(Store *store, GError **error);
 
 /** store_bytes() - bytes of live rows on disk, for metrics. */

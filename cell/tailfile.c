@@ -10,11 +10,11 @@
  */
 #include "cell/tailfile.h"
 
+#include "cell/durable.h"
 #include "ops/kit/error.h"
 #include "ops/kit/logger.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,129 +22,138 @@
 #include <xxhash.h>
 
 #define TAILFILE_MAGIC "COMBTAIL"
-#define TAILFILE_VERSION 1
+#define TAILFILE_VERSION 2
 #define TAILFILE_CHECK_BYTES 8
+/* Of the buffer between us and the file. */
+#define TAILFILE_BUFFER_BYTES ((gsize)1 << 20)
 
-typedef struct Writer {
-    FILE *file;
-    XXH64_state_t *hash;
-} Writer;
+struct TailWriter {
+    char *dir;           /* owned */
+    char *path;          /* of the new generation; owned */
+    FILE *file;          /* NULL once it is finished */
+    char *buffer;        /* the file's; owned */
+    XXH64_state_t *hash; /* of what is written */
+    guint64 users;       /* written */
+};
 
 static void
-writer_put(Writer *writer, const void *data, gsize len)
+writer_put(TailWriter *writer, const void *data, gsize len)
 {
     XXH64_update(writer->hash, data, len);
     fwrite(data, 1, len, writer->file); /* ferror() is looked at once */
 }
 
 static void
-writer_u32(Writer *writer, guint32 v)
+writer_number(TailWriter *writer, guint64 v, gsize bytes)
 {
-    v = GUINT32_TO_LE(v);
-    writer_put(writer, &v, sizeof v);
+    guint64 le = GUINT64_TO_LE(v);
+    writer_put(writer, &le, bytes);
 }
 
 static void
-writer_u64(Writer *writer, guint64 v)
+writer_free(TailWriter *writer)
 {
-    v = GUINT64_TO_LE(v);
-    writer_put(writer, &v, sizeof v);
+    if (writer->file != NULL) {
+        fclose(writer->file);
+    }
+    XXH64_freeState(writer->hash);
+    g_free(writer->buffer);
+    g_free(writer->path);
+    g_free(writer->dir);
+    g_free(writer);
 }
 
-static guint64
-identity_hash(const MetaIdentity *identity)
+TailWriter *
+tailfile_begin(const char *dir, const MetaIdentity *identity,
+               const guint64 *next, GError **error)
 {
-    return XXH64(identity->log, strlen(identity->log), 0);
-}
-
-static void
-tailfile_stream(Writer *writer, const MetaIdentity *identity,
-                const guint64 *next, const Inbox *inbox)
-{
+    TailWriter *writer = g_new0(TailWriter, 1);
+    writer->dir = g_strdup(dir);
+    writer->path = g_build_filename(dir, "tails.new", NULL);
+    writer->hash = XXH64_createState();
+    XXH64_reset(writer->hash, 0);
+    writer->file = g_fopen(writer->path, "we");
+    if (writer->file == NULL) {
+        durable_fail("make", writer->path, errno, error);
+        writer_free(writer);
+        return NULL;
+    }
+    writer->buffer = g_malloc(TAILFILE_BUFFER_BYTES);
+    setvbuf(writer->file, writer->buffer, _IOFBF, TAILFILE_BUFFER_BYTES);
     writer_put(writer, TAILFILE_MAGIC, 8);
-    writer_u32(writer, TAILFILE_VERSION);
-    writer_u32(writer, identity->cell);
-    writer_u64(writer, identity_hash(identity));
-    writer_u32(writer, identity->partitions);
-    writer_u32(writer, inbox_users(inbox));
+    writer_number(writer, TAILFILE_VERSION, 4);
+    writer_number(writer, identity->cell, 4);
+    writer_number(writer, meta_log_hash(identity), 8);
+    writer_number(writer, identity->partitions, 4);
+    writer_number(writer, 0, 4);
     for (guint i = 0; i < identity->partitions; i++) {
-        writer_u64(writer, next[i]);
+        writer_number(writer, next[i], 8);
     }
-    for (guint32 user = 0; user < inbox_users(inbox); user++) {
-        guint n;
-        const gint64 *ids = inbox_tail(inbox, user, &n);
-        writer_u64(writer, (guint64)inbox_user_id(inbox, user).v);
-        writer_u32(writer, n);
-        for (guint i = 0; i < n; i++) {
-            writer_u64(writer, (guint64)ids[i]);
-        }
-    }
-    writer_u64(writer, XXH64_digest(writer->hash));
+    return writer;
 }
 
-static gboolean
-tailfile_fail(const char *what, const char *path, int code, GError **error)
+void
+tailfile_put(TailWriter *writer, UserId user, const TailCopy *tail)
 {
-    g_set_error(
-        error, COMB_ERROR, code == ENOSPC ? COMB_ERROR_FULL : COMB_ERROR_IO,
-        "tail checkpoint: cannot %s %s: %s", what, path, g_strerror(code));
-    return FALSE;
-}
-
-static gboolean
-tailfile_write_new(const char *path, const MetaIdentity *identity,
-                   const guint64 *next, const Inbox *inbox, GError **error)
-{
-    Writer writer = {.file = g_fopen(path, "w")};
-    if (writer.file == NULL) {
-        return tailfile_fail("make", path, errno, error);
+    if (tail->n > 0) {
+        writer_number(writer, (guint64)user.v, 8);
+        writer_number(writer, tail->n, 2);
+        writer_number(writer, tail->bytes, 2);
+        writer_put(writer, tail->run, tail->bytes);
+        writer->users++;
     }
-    writer.hash = XXH64_createState();
-    XXH64_reset(writer.hash, 0);
-    tailfile_stream(&writer, identity, next, inbox);
-    XXH64_freeState(writer.hash);
-    errno = 0;
-    gboolean good = fflush(writer.file) == 0 && !ferror(writer.file) &&
-                    fsync(fileno(writer.file)) == 0;
-    int code = errno != 0 ? errno : EIO;
-    if (fclose(writer.file) != 0 && good) {
-        good = FALSE;
-        code = errno;
-    }
-    return good || tailfile_fail("write", path, code, error);
-}
-
-static gboolean
-tailfile_sync_dir(const char *dir, GError **error)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return tailfile_fail("open", dir, errno, error);
-    }
-    gboolean good = fsync(fd) == 0;
-    int code = errno;
-    close(fd);
-    return good || tailfile_fail("sync", dir, code, error);
 }
 
 gboolean
-tailfile_write(const char *dir, const MetaIdentity *identity,
-               const guint64 *next, const Inbox *inbox, GError **error)
+tailfile_end(TailWriter *writer, GError **error)
 {
-    g_autofree char *new = g_build_filename(dir, "tails.new", NULL);
-    g_autofree char *now = g_build_filename(dir, "tails", NULL);
-    g_autofree char *old = g_build_filename(dir, "tails.old", NULL);
-    if (!tailfile_write_new(new, identity, next, inbox, error)) {
-        g_unlink(new);
+    writer_number(writer, 0, 8);
+    writer_number(writer, writer->users, 8);
+    writer_number(writer, XXH64_digest(writer->hash), TAILFILE_CHECK_BYTES);
+    FILE *file = g_steal_pointer(&writer->file);
+    errno = 0;
+    gboolean good =
+        fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;
+    int code = errno != 0 ? errno : EIO;
+    if (fclose(file) != 0 && good) {
+        good = FALSE;
+        code = errno;
+    }
+    return good || durable_fail("write", writer->path, code, error);
+}
+
+gboolean
+tailfile_commit(TailWriter *writer, KillPoints *kill, GError **error)
+{
+    g_autofree char *now = g_build_filename(writer->dir, "tails", NULL);
+    g_autofree char *old = g_build_filename(writer->dir, "tails.old", NULL);
+    gboolean good = g_rename(now, old) == 0 || errno == ENOENT ||
+                    durable_fail("rename", now, errno, error);
+    good = good && killpoint_hit(kill, KILL_TAILS_RENAME, error) &&
+           durable_rename(writer->dir, "tails.new", "tails", error);
+    writer_free(writer);
+    return good;
+}
+
+void
+tailfile_abort(TailWriter *writer)
+{
+    writer_free(writer);
+}
+
+gboolean
+tailfile_found(const char *dir, const MetaIdentity *identity, GError **error)
+{
+    g_autofree guint64 *next = g_new0(guint64, identity->partitions);
+    TailWriter *writer = tailfile_begin(dir, identity, next, error);
+    if (writer == NULL) {
         return FALSE;
     }
-    if (g_rename(now, old) != 0 && errno != ENOENT) {
-        return tailfile_fail("rename", now, errno, error);
+    if (!tailfile_end(writer, error)) {
+        tailfile_abort(writer);
+        return FALSE;
     }
-    if (g_rename(new, now) != 0) {
-        return tailfile_fail("rename", new, errno, error);
-    }
-    return tailfile_sync_dir(dir, error);
+    return tailfile_commit(writer, NULL, error);
 }
 
 /* What is left to read; short reads give 0 and set failed. */
@@ -154,17 +163,27 @@ typedef struct Scan {
     gboolean failed;
 } Scan;
 
+static const guint8 *
+scan_bytes(Scan *scan, gsize bytes)
+{
+    const guint8 *at = scan->at;
+    if (scan->left < bytes) {
+        scan->failed = TRUE;
+        return NULL;
+    }
+    scan->at += bytes;
+    scan->left -= bytes;
+    return at;
+}
+
 static guint64
 scan_number(Scan *scan, gsize bytes)
 {
     guint64 le = 0;
-    if (scan->left < bytes) {
-        scan->failed = TRUE;
-        return 0;
+    const guint8 *at = scan_bytes(scan, bytes);
+    if (at != NULL) {
+        memcpy(&le, at, bytes);
     }
-    memcpy(&le, scan->at, bytes);
-    scan->at += bytes;
-    scan->left -= bytes;
     return GUINT64_FROM_LE(le);
 }
 
@@ -188,8 +207,9 @@ tailfile_check_owner(Scan *scan, const MetaIdentity *identity, const char *path,
     guint64 cell = scan_number(scan, 4);
     guint64 log = scan_number(scan, 8);
     guint64 partitions = scan_number(scan, 4);
+    scan_number(scan, 4);
     if (version == TAILFILE_VERSION && cell == identity->cell &&
-        log == identity_hash(identity) && partitions == identity->partitions) {
+        log == meta_log_hash(identity) && partitions == identity->partitions) {
         return TRUE;
     }
     g_set_error(error, COMB_ERROR, COMB_ERROR_MISMATCH,
@@ -202,17 +222,21 @@ tailfile_check_owner(Scan *scan, const MetaIdentity *identity, const char *path,
 }
 
 static void
-tailfile_read_users(Scan *scan, guint64 users, Inbox *inbox)
+tailfile_read_users(Scan *scan, Inbox *inbox)
 {
-    for (; users > 0 && !scan->failed; users--) {
-        UserId id = {(gint64)scan_number(scan, 8)};
-        guint64 n = scan_number(scan, 4);
-        guint32 user = inbox_add_user(inbox, id);
-        for (; n > 0 && !scan->failed; n--) {
-            gint64 post = (gint64)scan_number(scan, 8);
-            inbox_deliver(inbox, user, (PostId){post});
-        }
+    gint64 id;
+    guint64 users = 0;
+    while ((id = (gint64)scan_number(scan, 8)) > 0 && !scan->failed) {
+        guint n = (guint)scan_number(scan, 2);
+        guint bytes = (guint)scan_number(scan, 2);
+        const guint8 *run = scan_bytes(scan, bytes);
+        scan->failed =
+            scan->failed ||
+            !tails_load(inbox_tails(inbox), inbox_add_user(inbox, (UserId){id}),
+                        run, bytes, n);
+        users++;
     }
+    scan->failed = scan->failed || id != 0 || scan_number(scan, 8) != users;
 }
 
 /* TRUE: loaded. FALSE: an error, COMB_ERROR_CORRUPT if only this file is bad
@@ -236,11 +260,10 @@ tailfile_load_one(const char *path, const MetaIdentity *identity, Inbox *inbox,
     if (!tailfile_check_owner(&scan, identity, path, error)) {
         return FALSE;
     }
-    guint64 users = scan_number(&scan, 4);
     for (guint i = 0; i < identity->partitions; i++) {
         ret_next[i] = scan_number(&scan, 8);
     }
-    tailfile_read_users(&scan, users, inbox);
+    tailfile_read_users(&scan, inbox);
     if (scan.failed || scan.left != 0) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_MISMATCH,
                     "%s has a good check but not the form of version %d", path,

@@ -1,9 +1,13 @@
 /*
- * A walk has two sources that each offer their next id: the tail, an array,
- * and the rows. For a timeline a row is an id; for an inbox it is a chunk,
- * decoded as it is reached, whose ids are offered one by one. walk_next()
+ * A walk has two sources that each offer their next id: the ids of the cut,
+ * an array, and the rows. For a timeline a row is an id; for an inbox it is a
+ * chunk, decoded as it is reached, whose ids are offered one by one. The walk
  * takes the greater (older) or the smaller (newer) of both offers, and from
  * both sources where they agree.
+ *
+ * An inbox ends at its floor. An older walk that gets there changes over to a
+ * merge of timelines; a newer walk that begins below the floor begins with
+ * the merge. Merged ids are fetched a run at a time, longer runs each time.
  *
  * Moving from chunk to chunk checks the chain: a chunk that should be there
  * and is not fails the walk, so that a page is refused rather than short.
@@ -12,19 +16,31 @@
 
 #include "cell/chunk.h"
 #include "cell/ids.h"
+#include "cell/inbox.h"
+#include "cell/merge.h"
+
+/* Ids of the first merge; each further one brings twice as many. */
+#define WALK_MERGE_MIN 32
+#define WALK_MERGE_MAX 256
 
 struct Walk {
+    const Cut *cut; /* borrowed */
     WalkKind kind;
     UserId user;
     gboolean older;
-    const gint64 *tail; /* of the cut; borrowed */
-    gssize tail_at;     /* the next one's place; past an end: none */
-    gssize n_tail;      /* of them */
-    StoreIter *iter;    /* over the rows */
+    gssize ids_at;      /* the next of the cut's ids; past an end: none */
+    StoreIter *iter;    /* over the rows; NULL before they are looked at */
     StoreOutcome row;   /* whether @row_id is an offer */
     gint64 row_id;      /* the rows' offer */
     gssize chunk_at;    /* its place in @chunk (inbox) */
     Chunk chunk;        /* the chunk under the iterator (inbox) */
+    gint64 floor;       /* where the inbox ends; 0: it has all */
+    gboolean below;     /* in the merge */
+    gint64 merge_from;  /* where the next run begins */
+    guint merge_max;    /* how long it may be */
+    gboolean merge_end; /* there is no further run */
+    GArray *merged;     /* the run; NULL before there is one */
+    guint merged_at;    /* the next of it */
 };
 
 static void
@@ -77,16 +93,24 @@ walk_next_chunk(Walk *walk)
 {
     gint64 first = walk->chunk.ids[0];
     gint64 before = walk->chunk.before;
+    guint32 serial = walk->chunk.serial;
+    if (walk->older && first <= walk->floor) {
+        return STORE_MISSING;
+    }
     walk_move(walk);
     StoreOutcome outcome = walk_load_chunk(walk);
+    const Chunk *chunk = &walk->chunk;
     if (walk->older) {
-        if ((outcome == STORE_MISSING && before != 0) ||
-            (outcome == STORE_FOUND && walk->chunk.ids[0] != before)) {
+        /* What is wholly below the floor may have been dropped. */
+        if ((outcome == STORE_MISSING && before >= MAX(walk->floor, 1)) ||
+            (outcome == STORE_FOUND &&
+             (chunk->ids[0] != before || chunk->serial + 1 != serial))) {
             return STORE_FAILED;
         }
-        walk->chunk_at = (gssize)walk->chunk.n - 1;
+        walk->chunk_at = (gssize)chunk->n - 1;
     } else {
-        if (outcome == STORE_FOUND && walk->chunk.before != first) {
+        if (outcome == STORE_FOUND &&
+            (chunk->before != first || chunk->serial != serial + 1)) {
             return STORE_FAILED;
         }
         walk->chunk_at = 0;
@@ -107,8 +131,9 @@ walk_offer_of_chunk(Walk *walk)
 }
 
 static void
-walk_begin_inbox(Walk *walk, gint64 from)
+walk_begin_chunks(Walk *walk, gint64 from)
 {
+    walk->iter = store_iter_new(walk->cut->state->store, walk->cut->snapshot);
     store_iter_seek_back(walk->iter, key_chunk(walk->user, (PostId){from}));
     walk->row = walk_load_chunk(walk);
     if (walk->row == STORE_FOUND) {
@@ -122,7 +147,8 @@ walk_begin_inbox(Walk *walk, gint64 from)
     } else if (walk->row == STORE_MISSING && !walk->older) {
         store_iter_seek(walk->iter, key_chunk(walk->user, (PostId){from}));
         walk->row = walk_load_chunk(walk);
-        if (walk->row == STORE_FOUND && walk->chunk.before != 0) {
+        if (walk->row == STORE_FOUND &&
+            walk->chunk.before >= MAX(walk->floor, 1)) {
             walk->row = STORE_FAILED;
         }
         walk->chunk_at = 0;
@@ -137,6 +163,7 @@ walk_begin_timeline(Walk *walk, gint64 from)
 {
     Key key = key_timeline(walk->user, (PostId){from});
     WireBytes value;
+    walk->iter = store_iter_new(walk->cut->state->store, walk->cut->snapshot);
     if (walk->older) {
         store_iter_seek_back(walk->iter, key);
     } else {
@@ -149,32 +176,60 @@ walk_begin_timeline(Walk *walk, gint64 from)
     }
 }
 
+static void
+walk_begin_inbox(Walk *walk, gint64 from)
+{
+    const Cut *cut = walk->cut;
+    gsize at = ids_lower_bound(cut->ids, cut->n_ids, from);
+    gboolean equal = at < cut->n_ids && cut->ids[at] == from;
+    walk->ids_at = walk->older ? (gssize)at - 1 : (gssize)at + equal;
+    walk_begin_chunks(walk, from);
+}
+
+/* Change over to the timelines, from @from on. */
+static void
+walk_begin_merge(Walk *walk, gint64 from)
+{
+    walk->below = TRUE;
+    walk->merge_from = from;
+    walk->merge_max = WALK_MERGE_MIN;
+    walk->merge_end = walk->floor == 0;
+}
+
 Walk *
 walk_new(const Cut *cut, WalkKind kind, UserId user, gboolean older,
          gint64 from)
 {
     Walk *walk = g_new0(Walk, 1);
+    walk->cut = cut;
     walk->kind = kind;
     walk->user = user;
     walk->older = older;
-    walk->iter = store_iter_new(cut->state->store, cut->snapshot);
+    walk->row = STORE_MISSING;
     if (kind == WALK_TIMELINE) {
         walk_begin_timeline(walk, from);
         return walk;
     }
-    walk->tail = cut->tail;
-    walk->n_tail = cut->n_tail;
-    gsize at = ids_lower_bound(cut->tail, cut->n_tail, from);
-    gboolean equal = at < cut->n_tail && cut->tail[at] == from;
-    walk->tail_at = older ? (gssize)at - 1 : (gssize)at + equal;
-    walk_begin_inbox(walk, from);
+    if (inbox_read_floor(cut->state->store, cut->snapshot, user,
+                         &walk->floor) != STORE_FOUND) {
+        walk->row = STORE_FAILED;
+    } else if (older ? from <= walk->floor : from + 1 < walk->floor) {
+        walk_begin_merge(walk, from);
+    } else {
+        walk_begin_inbox(walk, from);
+    }
     return walk;
 }
 
 void
 walk_free(Walk *walk)
 {
-    store_iter_free(walk->iter);
+    if (walk->iter != NULL) {
+        store_iter_free(walk->iter);
+    }
+    if (walk->merged != NULL) {
+        g_array_unref(walk->merged);
+    }
     g_free(walk);
 }
 
@@ -191,29 +246,103 @@ walk_advance_row(Walk *walk)
     }
 }
 
-StoreOutcome
-walk_next(Walk *walk, PostId *ret_post)
+/* The next id of the cut's and the rows. */
+static StoreOutcome
+walk_next_offer(Walk *walk, gint64 *ret_id)
 {
-    if (walk->row == STORE_FAILED) {
-        return STORE_FAILED;
-    }
-    gboolean have_tail = walk->tail_at >= 0 && walk->tail_at < walk->n_tail;
+    const Cut *cut = walk->cut;
+    gboolean inbox = walk->kind == WALK_INBOX;
+    gboolean have_id =
+        inbox && walk->ids_at >= 0 && walk->ids_at < (gssize)cut->n_ids;
     gboolean have_row = walk->row == STORE_FOUND;
-    if (!have_tail && !have_row) {
+    if (!have_id && !have_row) {
         return STORE_MISSING;
     }
-    gint64 tail_id = have_tail ? walk->tail[walk->tail_at] : 0;
-    gint64 id = have_tail ? tail_id : walk->row_id;
-    if (have_tail && have_row) {
-        id = walk->older ? MAX(tail_id, walk->row_id)
-                         : MIN(tail_id, walk->row_id);
+    gint64 of_cut = have_id ? cut->ids[walk->ids_at] : 0;
+    gint64 id = have_id ? of_cut : walk->row_id;
+    if (have_id && have_row) {
+        id =
+            walk->older ? MAX(of_cut, walk->row_id) : MIN(of_cut, walk->row_id);
     }
-    if (have_tail && tail_id == id) {
-        walk->tail_at += walk->older ? -1 : 1;
+    if (have_id && of_cut == id) {
+        walk->ids_at += walk->older ? -1 : 1;
     }
     if (have_row && walk->row_id == id) {
         walk_advance_row(walk);
     }
-    *ret_post = (PostId){id};
+    *ret_id = id;
     return STORE_FOUND;
+}
+
+/* The next run of the merge; STORE_MISSING: there is none. */
+static StoreOutcome
+walk_merge(Walk *walk)
+{
+    if (walk->merge_end) {
+        return STORE_MISSING;
+    }
+    if (walk->merged == NULL) {
+        walk->merged = g_array_new(FALSE, FALSE, sizeof(gint64));
+    }
+    MergeRange range = {
+        .user = walk->user,
+        .older = walk->older,
+        .from = walk->merge_from,
+        .to = walk->older ? 0 : walk->floor,
+        .max = walk->merge_max,
+    };
+    g_array_set_size(walk->merged, 0);
+    walk->merged_at = 0;
+    StoreOutcome outcome = merge_read(
+        walk->cut->state->store, walk->cut->snapshot, &range, walk->merged);
+    walk->merge_end = outcome != STORE_FOUND;
+    walk->merge_max = MIN(2 * walk->merge_max, WALK_MERGE_MAX);
+    if (outcome != STORE_FAILED && walk->merged->len > 0) {
+        walk->merge_from =
+            g_array_index(walk->merged, gint64, walk->merged->len - 1);
+        return STORE_FOUND;
+    }
+    return outcome;
+}
+
+static StoreOutcome
+walk_next_merged(Walk *walk, gint64 *ret_id)
+{
+    if (walk->merged == NULL || walk->merged_at == walk->merged->len) {
+        StoreOutcome outcome = walk_merge(walk);
+        if (outcome != STORE_FOUND) {
+            return outcome;
+        }
+    }
+    *ret_id = g_array_index(walk->merged, gint64, walk->merged_at++);
+    return STORE_FOUND;
+}
+
+StoreOutcome
+walk_next(Walk *walk, PostId *ret_post)
+{
+    StoreOutcome outcome = STORE_MISSING;
+    gint64 id = 0;
+    if (walk->row == STORE_FAILED) {
+        return STORE_FAILED;
+    }
+    if (walk->below && !walk->older) {
+        outcome = walk_next_merged(walk, &id);
+        if (outcome == STORE_MISSING) {
+            walk->below = FALSE;
+            walk_begin_inbox(walk, walk->floor - 1);
+        }
+    }
+    if (!walk->below) {
+        outcome = walk_next_offer(walk, &id);
+        if (walk->older && walk->kind == WALK_INBOX &&
+            (outcome == STORE_MISSING || id < walk->floor)) {
+            walk_begin_merge(walk, walk->floor);
+        }
+    }
+    if (walk->below && walk->older) {
+        outcome = walk_next_merged(walk, &id);
+    }
+    *ret_post = (PostId){id};
+    return outcome;
 }

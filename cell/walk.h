@@ -2,7 +2,9 @@
  * walk.h - the ids of an inbox or a timeline, in order, from anywhere
  *
  * Both ways, from an exclusive bound, without doubles. An inbox walk merges
- * the tail with the chunks; a timeline walk follows the author's rows.
+ * the cut's ids with the chunks down to the inbox's floor, and goes on below
+ * it with what the timelines of the authors followed give (merge.h): one
+ * sequence, wherever the floor is. A timeline walk follows the author's rows.
  */
 #pragma once
 
@@ -18,7 +20,7 @@ typedef enum WalkKind {
 /**
  * walk_new() - walk @user's ids
  *
- * @cut:   borrowed; for an inbox it holds this user's tail.
+ * @cut:   borrowed; for an inbox it holds this user's ids.
  * @older: TRUE: ids below @from, falling. FALSE: ids above, rising.
  */
 Walk *walk_new(const Cut *cut, WalkKind kind, UserId user, gboolean older,

@@ -10,7 +10,7 @@ static GByteArray *
 encoded(void)
 {
     GByteArray *row = g_byte_array_new();
-    chunk_encode(row, ids, G_N_ELEMENTS(ids), 77);
+    chunk_encode(row, ids, G_N_ELEMENTS(ids), (ChunkPlace){5, 77});
     return row;
 }
 
@@ -29,6 +29,7 @@ test_round_trip(void)
     g_assert_true(decode(row, &chunk));
     g_assert_cmpuint(chunk.n, ==, G_N_ELEMENTS(ids));
     g_assert_cmpint(chunk.before, ==, 77);
+    g_assert_cmpuint(chunk.serial, ==, 5);
     g_assert_true(memcmp(chunk.ids, ids, sizeof ids) == 0);
 }
 
@@ -36,7 +37,7 @@ test_round_trip(void)
 static void
 test_sizes(void)
 {
-    static const guint sizes[] = {1, CHUNK_IDS, CHUNK_IDS_MAX};
+    static const guint sizes[] = {1, 128, CHUNK_IDS_MAX};
     gint64 many[CHUNK_IDS_MAX];
     for (guint i = 0; i < CHUNK_IDS_MAX; i++) {
         many[i] = 5 + 3 * (gint64)i;
@@ -44,7 +45,7 @@ test_sizes(void)
     for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
         g_autoptr(GByteArray) row = g_byte_array_new();
         Chunk chunk;
-        chunk_encode(row, many, sizes[i], 0);
+        chunk_encode(row, many, sizes[i], (ChunkPlace){1, 0});
         g_assert_true(decode(row, &chunk));
         g_assert_cmpuint(chunk.n, ==, sizes[i]);
         g_assert_true(memcmp(chunk.ids, many, chunk.n * sizeof *many) == 0);
@@ -80,11 +81,13 @@ test_truncated(void)
 static void
 test_vector(void)
 {
-    static const guint8 want[] = {1,  3, 0, 9, 0, 0, 0, 0, 0, 0,    0,
-                                  10, 0, 0, 0, 0, 0, 0, 0, 1, 0xac, 2};
-    const gint64 three[] = {10, 11, 311};
+    static const guint8 want[] = {2, 3, 0, 7, 0, 0,    0,    9,    0,
+                                  0, 0, 0, 0, 0, 0,    5,    0,    0x60,
+                                  0, 0, 0, 0, 0, 0x0a, 0x81, 0x01, 7};
+    /* 3 ms and 5; 5 ms later, the same low bits; 64 ms later, low bits 7 */
+    const gint64 three[] = {(3 << 21) + 5, (8 << 21) + 5, (72 << 21) + 7};
     g_autoptr(GByteArray) row = g_byte_array_new();
-    chunk_encode(row, three, 3, 9);
+    chunk_encode(row, three, 3, (ChunkPlace){7, 9});
     g_assert_cmpuint(row->len, ==, sizeof want + 4);
     g_assert_true(memcmp(row->data, want, sizeof want) == 0);
 }

@@ -310,12 +310,9 @@ test_hung_cell(Town *town, gconstpointer unused)
     Fake *cell = &town->fakes[0];
     town_use_map(town, 1, 0, 1);
     cell->mode = FAKE_HOLD;
-    gint64 before_us = g_get_monotonic_time();
     town_ask(town, "getDashboard", 1, 5);
     town_expect_refusal(town, 1, REPLY_UNAVAILABLE,
                         "cell 0 did not answer within 300 ms");
-    g_assert_cmpint(g_get_monotonic_time() - before_us, >=,
-                    TOWN_TIMEOUT_MS * 1000);
     town_ask_with_deadline(town, 2, 6, 50);
     town_expect_refusal(town, 2, REPLY_DEADLINE, "cell 0");
     fake_release(cell);

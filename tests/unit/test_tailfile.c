@@ -21,10 +21,10 @@ set_up(Fixture *fixture, gconstpointer unused)
     fixture->dir = tmpdir_new();
     fixture->newest = g_build_filename(fixture->dir, "tails", NULL);
     g_autofree char *store_dir = g_build_filename(fixture->dir, "s", NULL);
-    StoreOptions options = {store_dir, TRUE, 1 << 20, 1 << 20};
+    StoreOptions options = {store_dir, TRUE, FALSE, 1 << 20, 1 << 20};
     fixture->store = store_open(&options, NULL);
     g_assert_nonnull(fixture->store);
-    fixture->inbox = inbox_new(fixture->store);
+    fixture->inbox = inbox_new(fixture->store, inbox_tuning_default());
 }
 
 static void
@@ -44,10 +44,17 @@ write_generation(Fixture *fixture, guint n)
     g_autoptr(GError) error = NULL;
     guint32 user = inbox_add_user(fixture->inbox, (UserId){7});
     for (guint i = 1; i <= n; i++) {
-        inbox_deliver(fixture->inbox, user, (PostId){1000 * (gint64)i});
+        inbox_deliver(fixture->inbox, &user, 1, (PostId){1000 * (gint64)i});
     }
     guint64 next[] = {n, 2 * (guint64)n};
-    tailfile_write(fixture->dir, &identity, next, fixture->inbox, &error);
+    TailWriter *writer = tailfile_begin(fixture->dir, &identity, next, &error);
+    g_assert_no_error(error);
+    TailCopy tail;
+    tails_copy(inbox_tails(fixture->inbox), user, &tail);
+    tailfile_put(writer, (UserId){7}, &tail);
+    tailfile_end(writer, &error);
+    g_assert_no_error(error);
+    tailfile_commit(writer, NULL, &error);
     g_assert_no_error(error);
 }
 
@@ -55,14 +62,14 @@ write_generation(Fixture *fixture, guint n)
 static gint
 load(Fixture *fixture, const MetaIdentity *as, GError **error)
 {
-    Inbox *inbox = inbox_new(fixture->store);
+    Inbox *inbox = inbox_new(fixture->store, inbox_tuning_default());
     guint64 next[2] = {0};
     guint n = 0;
     gboolean good = tailfile_load(fixture->dir, as, inbox, next, error);
     if (good) {
         guint32 user = inbox_find(inbox, (UserId){7});
         g_assert_cmpuint(user, !=, INBOX_NOBODY);
-        inbox_tail(inbox, user, &n);
+        n = tails_count(inbox_tails(inbox), user);
         g_assert_cmpuint(next[0], ==, n);
         g_assert_cmpuint(next[1], ==, 2 * n);
     }

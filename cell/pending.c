@@ -1,0 +1,51 @@
+#include "cell/pending.h"
+
+static gint64
+pending_at(const Pending *pending, guint i)
+{
+    return atomic_load_explicit(&pending->posts[i], memory_order_acquire);
+}
+
+gboolean
+pending_add(Pending *pending, PostId post)
+{
+    for (guint i = 0; i < PENDING_MAX; i++) {
+        if (pending_at(pending, i) == 0) {
+            atomic_store_explicit(&pending->posts[i], post.v,
+                                  memory_order_release);
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+void
+pending_take(Pending *pending, PostId post)
+{
+    for (guint i = 0; i < PENDING_MAX; i++) {
+        if (pending_at(pending, i) == post.v) {
+            atomic_store_explicit(&pending->posts[i], 0, memory_order_release);
+            return;
+        }
+    }
+}
+
+guint
+pending_read(const Pending *pending, gint64 ret_posts[PENDING_MAX])
+{
+    guint n = 0;
+    for (guint i = 0; i < PENDING_MAX; i++) {
+        gint64 post = pending_at(pending, i);
+        guint at = n;
+        if (post == 0) {
+            continue;
+        }
+        while (at > 0 && ret_posts[at - 1] > post) {
+            ret_posts[at] = ret_posts[at - 1];
+            at--;
+        }
+        ret_posts[at] = post;
+        n++;
+    }
+    return n;
+}
