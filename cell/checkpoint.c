@@ -84,7 +84,8 @@ checkpoint_end(Checkpoint *checkpoint, GError **error)
 {
     State *state = checkpoint->state;
     for (guint i = 0; i < state->identity.partitions; i++) {
-        checkpoint->flushed[i] = atomic_load(&state->next[i]);
+        checkpoint->flushed[i] =
+            MAX(atomic_load(&state->next[i]), state->stored[i]);
     }
     if (!tailfile_end(checkpoint->writer, error) ||
         !killpoint_hit(state->kill, KILL_FLUSH, error) ||

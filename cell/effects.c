@@ -299,6 +299,7 @@ effects_unfollow(Effects *effects, GError **error)
 gboolean
 effects_after(Effects *effects, GError **error)
 {
+    inbox_inserted(effects->state->inbox);
     gboolean good = effects_unfollow(effects, error);
     g_array_set_size(effects->edges, 0);
     g_array_set_size(effects->posts, 0);

@@ -52,6 +52,7 @@ struct Inbox {
     Tails *tails;        /* by local index */
     Span tips;           /* of ChunkTip, likewise: where chunks end */
     GArray *folds;       /* Fold: those staged */
+    GArray *raises;      /* Fold: floors staged by inbox_insert() */
     GHashTable *removed; /* local index -> GArray of gint64 to take out of
                             chunks */
     gboolean thrifty;    /* those due are to be sealed whole */
@@ -84,6 +85,7 @@ inbox_new(Store *store, const InboxTuning *tuning)
     inbox->tails = tails_new(tuning->tail_ids_max);
     span_init(&inbox->tips, (gsize)TAIL_USERS_MAX * sizeof(ChunkTip));
     inbox->folds = g_array_new(FALSE, FALSE, sizeof(Fold));
+    inbox->raises = g_array_new(FALSE, FALSE, sizeof(Fold));
     inbox->removed = g_hash_table_new_full(NULL, NULL, NULL, inbox_array_free);
     inbox->merged = g_array_new(FALSE, FALSE, sizeof(gint64));
     inbox->chunks = chunks_new(store, tuning->chunk_ids);
@@ -97,6 +99,7 @@ inbox_free(Inbox *inbox)
     tails_free(inbox->tails);
     span_clear(&inbox->tips);
     g_array_unref(inbox->folds);
+    g_array_unref(inbox->raises);
     g_hash_table_unref(inbox->removed);
     g_array_unref(inbox->merged);
     chunks_free(inbox->chunks);
@@ -280,11 +283,13 @@ inbox_insert(Inbox *inbox, StoreBatch *batch, guint32 user,
              const InboxNews *news, GError **error)
 {
     UserId id = inbox_user_id(inbox, user);
-    if (news->floor > inbox_floor(inbox, user)) {
-        inbox_stage_floor(batch, id, news->floor);
-        tails_set_floor(inbox->tails, user, news->floor);
+    Fold raise = {.user = user, .floor = inbox_floor(inbox, user)};
+    if (news->floor > raise.floor) {
+        raise.floor = news->floor;
+        inbox_stage_floor(batch, id, raise.floor);
+        g_array_append_val(inbox->raises, raise);
     }
-    gsize below = ids_lower_bound(news->ids, news->n, inbox_floor(inbox, user));
+    gsize below = ids_lower_bound(news->ids, news->n, raise.floor);
     const gint64 *ids = news->ids + below;
     gsize n = news->n - below;
     if (tails_count(inbox->tails, user) + n > inbox->tuning.tail_ids_max) {
@@ -299,6 +304,16 @@ inbox_insert(Inbox *inbox, StoreBatch *batch, guint32 user,
     tails_set(inbox->tails, user, inbox_merged(inbox), inbox->merged->len,
               FALSE);
     return TRUE;
+}
+
+void
+inbox_inserted(Inbox *inbox)
+{
+    for (guint i = 0; i < inbox->raises->len; i++) {
+        const Fold *raise = &g_array_index(inbox->raises, Fold, i);
+        tails_set_floor(inbox->tails, raise->user, raise->floor);
+    }
+    g_array_set_size(inbox->raises, 0);
 }
 
 void

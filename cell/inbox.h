@@ -98,11 +98,19 @@ typedef struct InboxNews {
  *
  * Effect: few ids go into the tail, many into chunk rows staged in @batch.
  *         Ids below the inbox's floor or the news' are left out. One call a
- *         user and batch.
+ *         user and batch; inbox_inserted() is due once it is committed.
  * Fails:  COMB_ERROR_CORRUPT, COMB_ERROR_IO.
  */
 gboolean inbox_insert(Inbox *inbox, StoreBatch *batch, guint32 user,
                       const InboxNews *news, GError **error);
+
+/**
+ * inbox_inserted() - the staged rows are committed: the floors hold
+ *
+ * Effect: not before, as a reader whose snapshot is older still needs what is
+ *         delivered below them.
+ */
+void inbox_inserted(Inbox *inbox);
 
 /** inbox_window_ids() - about how many ids an inbox holds at most. */
 gsize inbox_window_ids(const Inbox *inbox);

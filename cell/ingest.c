@@ -156,6 +156,17 @@ ingest_record(Ingest *ingest, const LogRecord *record)
 
 /* ---- a batch ---- */
 
+/* A replay does not take the store's position back: its facts are ahead. */
+static void
+ingest_put_position(Ingest *ingest, const LogRecord *record)
+{
+    guint64 next = record->offset + 1;
+    if (next >= ingest->state->stored[record->partition]) {
+        meta_put_position(ingest->batch, record->partition, next,
+                          record->timestamp_ms);
+    }
+}
+
 /* Stage records, as many as make one commit; *ret_staged of @n. */
 static gboolean
 ingest_stage(Ingest *ingest, const LogRecord *records, gsize n,
@@ -177,8 +188,7 @@ ingest_stage(Ingest *ingest, const LogRecord *records, gsize n,
                             records[i].partition != record->partition ||
                             effects_full(ingest->effects);
         if (run_ends) {
-            meta_put_position(ingest->batch, record->partition,
-                              record->offset + 1, record->timestamp_ms);
+            ingest_put_position(ingest, record);
         }
     }
     edges_stage(ingest->edges, ingest->batch);
@@ -322,6 +332,12 @@ ingest_free(Ingest *ingest)
     g_free(ingest->next);
     g_free(ingest->target);
     g_free(ingest);
+}
+
+const guint64 *
+ingest_next(const Ingest *ingest)
+{
+    return ingest->next;
 }
 
 void

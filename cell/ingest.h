@@ -70,6 +70,9 @@ gboolean ingest_finish(Ingest *ingest, GError **error);
 /** ingest_pending() - whether ingest_finish() has something to do. */
 gboolean ingest_pending(const Ingest *ingest);
 
+/** ingest_next() - per partition, the offset to apply next; borrowed. */
+const guint64 *ingest_next(const Ingest *ingest);
+
 /**
  * ingest_replay_from() - per partition, where a replay must begin
  *

@@ -1,5 +1,7 @@
 #include "cell/pending.h"
 
+#include <string.h>
+
 static gint64
 pending_at(const Pending *pending, guint i)
 {
@@ -37,13 +39,15 @@ pending_read(const Pending *pending, gint64 ret_posts[PENDING_MAX])
     for (guint i = 0; i < PENDING_MAX; i++) {
         gint64 post = pending_at(pending, i);
         guint at = n;
-        if (post == 0) {
-            continue;
-        }
         while (at > 0 && ret_posts[at - 1] > post) {
-            ret_posts[at] = ret_posts[at - 1];
             at--;
         }
+        /* A repeated event is a fan-out of its own. */
+        if (post == 0 || (at > 0 && ret_posts[at - 1] == post)) {
+            continue;
+        }
+        memmove(ret_posts + at + 1, ret_posts + at,
+                (n - at) * sizeof *ret_posts);
         ret_posts[at] = post;
         n++;
     }

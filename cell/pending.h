@@ -24,5 +24,5 @@ gboolean pending_add(Pending *pending, PostId post);
 /** pending_take() - after it is in every tail. */
 void pending_take(Pending *pending, PostId post);
 
-/** pending_read() - the posts, ascending; how many. Thread: any. */
+/** pending_read() - the posts, each once, ascending; how many. Thread: any. */
 guint pending_read(const Pending *pending, gint64 ret_posts[PENDING_MAX]);

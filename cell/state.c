@@ -236,6 +236,7 @@ state_load(State *state, const StateOptions *options, guint64 *ret_next,
     for (guint i = 0; i < state->identity.partitions; i++) {
         atomic_store(&state->next[i], ret_next[i]);
     }
+    state->stored = g_steal_pointer(&meta.next);
     meta_clear(&meta);
     return good;
 }
@@ -276,6 +277,7 @@ state_close(State *state)
     g_free(state->dir);
     g_free(atomic_load(&state->stopped));
     g_free(state->next);
+    g_free(state->stored);
     g_free(state);
 }
 

@@ -50,7 +50,9 @@ typedef struct State {
     MapFeed *feed;         /* borrowed */
     _Atomic(CellMap *) home; /* owned; set once: whose users are homed here */
     _Atomic guint64 *next;   /* per partition, the next offset to apply */
-    _Atomic gint64 as_of;    /* newest event id applied */
+    guint64 *stored; /* per partition, the store's position at start: what a
+                        replay writes again does not take it back */
+    _Atomic gint64 as_of;       /* newest event id applied */
     _Atomic gint64 fresh_at_ms; /* wall time when the log was last seen to be
                                    all applied, or the last record's time */
     _Atomic gboolean at_end;    /* it is the former */

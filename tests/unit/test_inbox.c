@@ -109,6 +109,7 @@ insert(Fixture *fixture, guint user, const gint64 *ids, gsize n)
     g_assert_no_error(error);
     store_batch_commit(fixture->batch, &error);
     g_assert_no_error(error);
+    inbox_inserted(fixture->state->inbox);
     model_add(fixture, user, ids, n);
 }
 
