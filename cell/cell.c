@@ -10,7 +10,7 @@
 #include "cell/serve.h"
 #include "ops/kit/error.h"
 
-#include <errno.h>
+#include <unistd.h>
 
 struct Cell {
     CellOptions options; /* strings are copies */
@@ -31,15 +31,32 @@ cell_refresh_metrics(gpointer user_data)
                (gint64)store_bytes(state->store));
 }
 
+/* What a cell may take where nobody says. */
+static gsize
+cell_default_memory(guint share)
+{
+    gsize machine =
+        (gsize)sysconf(_SC_PHYS_PAGES) * (gsize)sysconf(_SC_PAGESIZE);
+    return machine / 10 * 6 / share;
+}
+
 static gboolean
 cell_open(Cell *cell, Log *firehose, MapFeed *feed, guint64 *ret_next,
           GError **error)
 {
+    InboxTuning tuning = *inbox_tuning_default();
+    tuning.slice = cell->options.fanout_slice;
+    gsize memory_bytes = cell->options.memory_bytes;
     StateOptions options = {
         .dir = cell->dir,
         .identity = {cell->options.cell, log_identity(firehose),
                      log_partitions(firehose)},
         .feed = feed,
+        .tuning = &tuning,
+        .memory_bytes = memory_bytes > 0
+                            ? memory_bytes
+                            : cell_default_memory(cell->options.memory_share),
+        .kill = cell->options.kill,
     };
     cell->state = state_open(&options, ret_next, error);
     if (cell->state == NULL) {

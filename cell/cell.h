@@ -7,6 +7,7 @@
 #pragma once
 
 #include "firehose/log.h"
+#include "ops/kit/killpoint.h"
 #include "ops/kit/metrics.h"
 #include "router/mapfeed.h"
 
@@ -19,6 +20,11 @@ typedef struct CellOptions {
     guint16 port; /* 0: any free one */
     guint threads;
     guint checkpoint_s; /* seconds between tail checkpoints */
+    gsize memory_bytes; /* for inboxes and followers; 0: 60 % of what the
+                           machine has */
+    guint memory_share; /* cells on this machine, where it is 0; at least 1 */
+    guint fanout_slice; /* deliveries of a big fan-out between two batches */
+    KillPoints *kill;   /* borrowed, outlive the cell; NULL: never */
 } CellOptions;
 
 /**

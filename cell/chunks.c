@@ -16,6 +16,7 @@
 struct Chunks {
     Store *store;    /* borrowed */
     guint chunk_ids; /* about so many a row */
+    StoreIter *iter; /* over committed rows; NULL: none yet */
     GArray *old;     /* scratch: ids of the chunks that are rewritten */
     GArray *merged;  /* scratch: ids to write */
     GByteArray *row; /* scratch: an encoded chunk */
@@ -37,10 +38,27 @@ chunks_new(Store *store, guint chunk_ids)
 void
 chunks_free(Chunks *chunks)
 {
+    chunks_refresh(chunks);
     g_array_unref(chunks->old);
     g_array_unref(chunks->merged);
     g_byte_array_unref(chunks->row);
     g_free(chunks);
+}
+
+void
+chunks_refresh(Chunks *chunks)
+{
+    g_clear_pointer(&chunks->iter, store_iter_free);
+}
+
+/* Making an iterator costs as much as a seek: a fold of many users has one. */
+static StoreIter *
+chunks_iter(Chunks *chunks)
+{
+    if (chunks->iter == NULL) {
+        chunks->iter = store_iter_new(chunks->store, NULL);
+    }
+    return chunks->iter;
 }
 
 /* The chunk under the iterator, if it is one of @user's. */
@@ -76,7 +94,7 @@ chunks_fail(UserId user, GError **error)
 static gboolean
 chunks_find_tip(Chunks *chunks, UserId user, ChunkTip *tip, GError **error)
 {
-    g_autoptr(StoreIter) iter = store_iter_new(chunks->store, NULL);
+    StoreIter *iter = chunks_iter(chunks);
     Chunk chunk;
     store_iter_seek_back(iter, key_chunk(user, (PostId){G_MAXINT64}));
     switch (chunks_under(iter, user, &chunk)) {
@@ -100,7 +118,7 @@ static gboolean
 chunks_lift(Chunks *chunks, StoreBatch *batch, UserId user, gint64 low,
             ChunkPlace *ret_place)
 {
-    g_autoptr(StoreIter) iter = store_iter_new(chunks->store, NULL);
+    StoreIter *iter = chunks_iter(chunks);
     Chunk chunk;
     store_iter_seek_back(iter, key_chunk(user, (PostId){low}));
     StoreOutcome outcome = chunks_under(iter, user, &chunk);
@@ -153,7 +171,7 @@ gboolean
 chunks_drop(Chunks *chunks, StoreBatch *batch, UserId user, guint32 keep,
             ChunkTip *tip, gint64 *ret_floor, GError **error)
 {
-    g_autoptr(StoreIter) iter = store_iter_new(chunks->store, NULL);
+    StoreIter *iter = chunks_iter(chunks);
     Chunk chunk;
     ensure(tip->known && keep > 0);
     *ret_floor = 0;

@@ -40,6 +40,14 @@ Chunks *chunks_new(Store *store, guint chunk_ids);
 void chunks_free(Chunks *chunks);
 
 /**
+ * chunks_refresh() - rows were committed
+ *
+ * Effect: due before the next call below; between two of them all calls read
+ *         the same rows, with one iterator.
+ */
+void chunks_refresh(Chunks *chunks);
+
+/**
  * chunks_change() - stage a change to @user's chunks
  *
  * @tip:   read and updated; true once @batch is committed.

@@ -319,7 +319,7 @@ effects_fold(Effects *effects, StoreBatch *batch, GError **error)
             !killpoint_hit(state->kill, KILL_SEALED, error)) {
             return FALSE;
         }
-        inbox_folded(state->inbox);
+        state_add(state, METRIC_SEALED, (gint64)inbox_folded(state->inbox));
     }
     return TRUE;
 }

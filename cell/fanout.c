@@ -85,14 +85,13 @@ fanout_start(Fanout *fanout, const FanoutPost *post)
     if (job.author == IDMAP_NONE) {
         return;
     }
+    /* A fan-out that is under way is never ended here: the followers are those
+       of the batch to be committed, and readers may not see that yet. */
     guint slice = inbox_tuning(state->inbox)->slice;
-    if (followers_count(state->followers, job.author) <= slice) {
+    if (followers_count(state->followers, job.author) <= slice ||
+        fanout->jobs->len == PENDING_MAX) {
         fanout_run(fanout, &job, G_MAXUINT);
         return;
-    }
-    if (fanout->jobs->len == PENDING_MAX) {
-        fanout_run(fanout, fanout_oldest(fanout), G_MAXUINT);
-        fanout_end_oldest(fanout);
     }
     pending_add(&state->pending, post->post);
     g_array_append_val(fanout->jobs, job);

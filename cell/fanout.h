@@ -31,7 +31,7 @@ void fanout_free(Fanout *fanout);
  * fanout_start() - put the post into all inboxes, or begin to
  *
  * Effect: due before the post is committed. Where PENDING_MAX fan-outs are
- *         under way, the oldest is finished first.
+ *         under way already, it is done whole.
  */
 void fanout_start(Fanout *fanout, const FanoutPost *post);
 

@@ -23,6 +23,8 @@
 #define SEGMENT_SETS 4096u
 /* What malloc() adds to a block. */
 #define BLOCK_BYTES 8u
+/* Authors that followers_add_many() looks up together. */
+#define MANY 64u
 /* So many changes of a bitmap until its memory is looked at again. */
 #define MEASURE_CHANGES 1024u
 
@@ -354,6 +356,37 @@ followers_add(Followers *followers, guint32 author, guint32 user)
     set->n++;
     followers->edges++;
     return TRUE;
+}
+
+static void
+set_prefetch_end(const FollowersSet *set)
+{
+    if (set->shape == SHAPE_ARRAY) {
+        __builtin_prefetch(set->in.array + set->n, 1);
+    }
+}
+
+void
+followers_add_many(Followers *followers, const UserId *authors, guint n,
+                   guint32 user)
+{
+    guint32 indexes[MANY];
+    for (guint done = 0; done < n; done += MANY) {
+        guint some = MIN(n - done, MANY);
+        for (guint i = 0; i < some; i++) {
+            idmap_prefetch(followers->authors, authors[done + i].v);
+        }
+        for (guint i = 0; i < some; i++) {
+            indexes[i] = followers_author(followers, authors[done + i]);
+            __builtin_prefetch(followers_set(followers, indexes[i]), 1);
+        }
+        for (guint i = 0; i < some; i++) {
+            set_prefetch_end(followers_set(followers, indexes[i]));
+        }
+        for (guint i = 0; i < some; i++) {
+            followers_add(followers, indexes[i], user);
+        }
+    }
 }
 
 static gboolean

@@ -44,6 +44,15 @@ guint32 followers_find(const Followers *followers, UserId author);
  */
 gboolean followers_add(Followers *followers, guint32 author, guint32 user);
 
+/**
+ * followers_add_many() - @user follows @n @authors from now on
+ *
+ * Effect: as followers_author() and followers_add() of each, but what they
+ *         look at is fetched ahead: 150 million edges are loaded at a start.
+ */
+void followers_add_many(Followers *followers, const UserId *authors, guint n,
+                        guint32 user);
+
 /** followers_remove() - no longer. FALSE: did not, nothing changed. */
 gboolean followers_remove(Followers *followers, guint32 author, guint32 user);
 

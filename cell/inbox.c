@@ -313,6 +313,7 @@ inbox_inserted(Inbox *inbox)
         const Fold *raise = &g_array_index(inbox->raises, Fold, i);
         tails_set_floor(inbox->tails, raise->user, raise->floor);
     }
+    chunks_refresh(inbox->chunks);
     g_array_set_size(inbox->raises, 0);
 }
 
@@ -430,9 +431,10 @@ inbox_fold_due(const Inbox *inbox)
     return tails_due(inbox->tails)->len > 0;
 }
 
-void
+gsize
 inbox_folded(Inbox *inbox)
 {
+    gsize sealed = 0;
     GArray *due = tails_due(inbox->tails);
     for (guint i = 0; i < inbox->folds->len; i++) {
         const Fold *fold = &g_array_index(inbox->folds, Fold, i);
@@ -442,6 +444,7 @@ inbox_folded(Inbox *inbox)
             tails_set(inbox->tails, fold->user, tail + fold->sealing,
                       n - fold->sealing, TRUE);
         }
+        sealed += fold->sealing;
         tails_set_floor(inbox->tails, fold->user, fold->floor);
         tails_unlist(inbox->tails, fold->user);
         g_hash_table_remove(inbox->removed, GUINT_TO_POINTER(fold->user));
@@ -449,6 +452,8 @@ inbox_folded(Inbox *inbox)
     g_array_set_size(due, due->len - inbox->folds->len);
     g_array_set_size(inbox->folds, 0);
     inbox->thrifty = inbox->thrifty && due->len > 0;
+    chunks_refresh(inbox->chunks);
+    return sealed;
 }
 
 void

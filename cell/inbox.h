@@ -138,8 +138,12 @@ gboolean inbox_fold(Inbox *inbox, StoreBatch *batch, GError **error);
 /** inbox_fold_due() - whether inbox_fold() has anything to do. */
 gboolean inbox_fold_due(const Inbox *inbox);
 
-/** inbox_folded() - the staged rows are committed: shorten the tails. */
-void inbox_folded(Inbox *inbox);
+/**
+ * inbox_folded() - the staged rows are committed: shorten the tails
+ *
+ * Effect: how many ids were sealed.
+ */
+gsize inbox_folded(Inbox *inbox);
 
 /**
  * inbox_relieve() - memory is short: have tails of up to @users users sealed

@@ -17,7 +17,10 @@ typedef struct Options {
     char *data_dir; /* NULL: the default */
     gint64 threads;
     gint64 checkpoint_s;
+    gint64 memory_mb;
+    gint64 fanout_slice;
     gint64 connect_timeout_ms;
+    KillPoints *kill; /* no setting: for tests */
 } Options;
 
 #define PLACE(field) G_STRUCT_OFFSET(Options, field)
@@ -40,6 +43,12 @@ static const Setting settings[] = {
      "Threads that serve calls."},
     {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "10", 1, 3600, "s",
      "Time between tail checkpoints: what a restart replays, at most."},
+    {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",
+     "For inboxes and followers: near it tails are sealed early, at it "
+     "applying stops; 0 is 60 % of the machine's."},
+    {"fanout-slice", SETTING_INT, PLACE(fanout_slice), "65536", 1, 1 << 30, "",
+     "Followers from which on a post is delivered by slices, so many between "
+     "two batches of the log."},
     {"connect-timeout-ms", SETTING_INT, PLACE(connect_timeout_ms), "10000", 100,
      600000, "ms", "How long to wait for a broker at start."},
     {0},
@@ -90,6 +99,10 @@ run_cell(const Options *options, const char *dir, LogCluster *cluster,
         .port = (guint16)options->port,
         .threads = (guint)options->threads,
         .checkpoint_s = (guint)options->checkpoint_s,
+        .memory_bytes = (gsize)options->memory_mb << 20,
+        .memory_share = 1,
+        .fanout_slice = (guint)options->fanout_slice,
+        .kill = options->kill,
     };
     Metrics *metrics = metrics_new();
     MapFeed *feed = mapfeed_start(mapfeed_open_control, NULL, NULL, cluster);
@@ -123,9 +136,8 @@ run_log(const Options *options, const char *dir, LogCluster *cluster,
 }
 
 static gboolean
-run(gpointer user_data, GError **error)
+run_in_dir(const Options *options, GError **error)
 {
-    const Options *options = user_data;
     g_autofree char *name =
         g_strdup_printf("cell-%" G_GINT64_FORMAT, options->cell);
     g_autofree char *dir = paths_state_dir(options->data_dir, name, error);
@@ -144,6 +156,19 @@ run(gpointer user_data, GError **error)
     }
     gboolean clean = run_log(options, dir, cluster, error);
     log_cluster_close(cluster);
+    return clean;
+}
+
+static gboolean
+run(gpointer user_data, GError **error)
+{
+    Options *options = user_data;
+    options->kill = killpoints_from_environment(error);
+    if (options->kill == NULL) {
+        return FALSE;
+    }
+    gboolean clean = run_in_dir(options, error);
+    killpoints_free(options->kill);
     return clean;
 }
 

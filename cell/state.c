@@ -49,6 +49,8 @@ static const MetricText metric_texts[METRIC_N - METRIC_DELIVERIES] = {
      "Tail checkpoints written."},
     {"comb_cell_users", METRIC_GAUGE, "Homed users with an inbox."},
     {"comb_cell_edges", METRIC_GAUGE, "Follows of homed users."},
+    {"comb_cell_sealed_total", METRIC_COUNTER,
+     "Ids that left tails for chunks."},
     {"comb_cell_fanout_pending", METRIC_GAUGE,
      "Posts of authors with many followers on their way to inboxes."},
     {"comb_cell_inbox_bytes", METRIC_GAUGE,
@@ -97,10 +99,7 @@ state_load_edges(UserId follower, const UserId *followees, guint n,
 {
     State *state = user_data;
     guint32 user = inbox_add_user(state->inbox, follower);
-    for (guint i = 0; i < n; i++) {
-        guint32 author = followers_author(state->followers, followees[i]);
-        followers_add(state->followers, author, user);
-    }
+    followers_add_many(state->followers, followees, n, user);
 }
 
 static gboolean
@@ -120,13 +119,19 @@ state_check_not_older(const State *state, const guint64 *store,
     return TRUE;
 }
 
-/* Tails and followers; *ret_next is where to replay from. */
+/* Followers, tails and floors; *ret_next is where to replay from. */
 static gboolean
 state_load_memory(State *state, const Meta *meta, guint64 *ret_next,
                   GError **error)
 {
     GError *failure = NULL;
     memset(ret_next, 0, state->identity.partitions * sizeof *ret_next);
+    /* Edges first: they come in order of user, so that local indexes ascend
+       and every set of followers is appended to. */
+    if (!edges_scan(state->store, state_load_edges, state, error) ||
+        !killpoint_hit(state->kill, KILL_RECOVERY, error)) {
+        return FALSE;
+    }
     gboolean have = tailfile_load(state->dir, &state->identity, state->inbox,
                                   ret_next, &failure);
     if (failure != NULL) {
@@ -139,11 +144,9 @@ state_load_memory(State *state, const Meta *meta, guint64 *ret_next,
                     state->dir, state->dir, state->dir);
         return FALSE;
     }
-    return killpoint_hit(state->kill, KILL_RECOVERY, error) &&
-           (!have || state_check_not_older(state, meta->next, ret_next,
+    return (!have || state_check_not_older(state, meta->next, ret_next,
                                            "tail checkpoint", error)) &&
            inbox_load_floors(state->inbox, error) &&
-           edges_scan(state->store, state_load_edges, state, error) &&
            killpoint_hit(state->kill, KILL_RECOVERY, error);
 }
 

@@ -5,8 +5,8 @@
  * "tails.old", which is good: a longer replay, nothing lost.
  *
  * Loading checks the whole file before it believes a byte. A damaged newest
- * generation costs a warning and a longer replay; where none is good the cell
- * does not guess.
+ * generation costs a warning and a longer replay, and is put aside as
+ * "tails.damaged"; where none is good the cell does not guess.
  */
 #include "cell/tailfile.h"
 
@@ -288,6 +288,14 @@ tailfile_exists(const char *dir)
     return FALSE;
 }
 
+/* The newest is damaged: the next checkpoint must not put it in the place of
+   the good one. */
+static gboolean
+tailfile_put_aside(const char *dir, GError **error)
+{
+    return durable_rename(dir, tailfile_names[0], "tails.damaged", error);
+}
+
 gboolean
 tailfile_load(const char *dir, const MetaIdentity *identity, Inbox *inbox,
               guint64 *ret_next, GError **error)
@@ -297,7 +305,7 @@ tailfile_load(const char *dir, const MetaIdentity *identity, Inbox *inbox,
         g_autofree char *path = g_build_filename(dir, tailfile_names[i], NULL);
         g_autoptr(GError) failure = NULL;
         if (tailfile_load_one(path, identity, inbox, ret_next, &failure)) {
-            return TRUE;
+            return first == NULL || tailfile_put_aside(dir, error);
         }
         if (g_error_matches(failure, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
             continue;

@@ -34,6 +34,14 @@ static const Setting settings[] = {
      "Threads that serve calls, in each of gateway, router and cells."},
     {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "10", 1, 86400, "s",
      "Between two tail checkpoints of a cell."},
+    {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",
+     "For inboxes and followers, of each cell: near it tails are sealed early, "
+     "at it "
+     "applying stops; 0: all share "
+     "60 % of the machine's."},
+    {"fanout-slice", SETTING_INT, PLACE(fanout_slice), "65536", 1, 1 << 30, "",
+     "Followers from which on a post is delivered by slices, so many between "
+     "two batches of the log."},
     {"retention-hours", SETTING_INT, PLACE(retention_hours), "168", 1,
      24 * 3650, "h", "How long the firehose keeps records, at least."},
     {0},
@@ -61,9 +69,8 @@ wait_ready(Solo *solo, GError **error)
 }
 
 static gboolean
-run(gpointer user_data, GError **error)
+run_solo(const SoloOptions *options, GError **error)
 {
-    const SoloOptions *options = user_data;
     Solo *solo = solo_start(options, error);
     if (solo == NULL) {
         return FALSE;
@@ -73,6 +80,19 @@ run(gpointer user_data, GError **error)
         daemon_wait();
     }
     solo_stop(solo);
+    return clean;
+}
+
+static gboolean
+run(gpointer user_data, GError **error)
+{
+    SoloOptions *options = user_data;
+    options->kill = killpoints_from_environment(error);
+    if (options->kill == NULL) {
+        return FALSE;
+    }
+    gboolean clean = run_solo(options, error);
+    killpoints_free(options->kill);
     return clean;
 }
 

@@ -144,6 +144,10 @@ start_cell(Solo *solo, GError **error)
         .port = 0,
         .threads = (guint)solo->options->threads,
         .checkpoint_s = (guint)solo->options->checkpoint_s,
+        .memory_bytes = (gsize)solo->options->memory_mb << 20,
+        .memory_share = (guint)solo->options->cells,
+        .fanout_slice = (guint)solo->options->fanout_slice,
+        .kill = solo->options->kill,
     };
     Cell *cell =
         cell_start(&options, solo->firehose, solo->feed, solo->metrics, error);

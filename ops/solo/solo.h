@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include "ops/kit/killpoint.h"
+
 #include <glib.h>
 
 #define SOLO_CELLS_MAX 16
@@ -19,7 +21,10 @@ typedef struct SoloOptions {
     gint64 admin_port;
     gint64 threads;
     gint64 checkpoint_s;
+    gint64 memory_mb; /* of each cell; 0: cells share 60 % of the machine's */
+    gint64 fanout_slice;
     gint64 retention_hours;
+    KillPoints *kill; /* no setting: main()'s; NULL: never */
 } SoloOptions;
 
 /**

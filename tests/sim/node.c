@@ -19,6 +19,17 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+const char *
+node_outcome_name(NodeOutcome outcome)
+{
+    static const char *const names[] = {
+        [NODE_WORKED] = "worked",   [NODE_IDLE] = "idle",
+        [NODE_STOPPED] = "stopped", [NODE_DEAD] = "dead",
+        [NODE_TROUBLE] = "WRONG",
+    };
+    return names[outcome];
+}
+
 Node *
 node_new(Log *log, CellMap *map, guint cell, const char *dir)
 {

@@ -64,6 +64,9 @@ typedef enum NodeOutcome {
     NODE_TROUBLE, /* see @trouble */
 } NodeOutcome;
 
+/** node_outcome_name() - "worked"; const. */
+const char *node_outcome_name(NodeOutcome outcome);
+
 /** node_new() - a cell that is down and was never up. @dir: empty, kept. */
 Node *node_new(Log *log, CellMap *map, guint cell, const char *dir);
 

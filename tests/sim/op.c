@@ -127,8 +127,7 @@ op_revive(Sim *sim, SimNode *it)
             sim_arm(sim, it);
         }
         NodeOutcome outcome = node_open(it->node);
-        sim_trace(sim, it, "open: %s",
-                  outcome == NODE_WORKED ? "up" : "dead again");
+        sim_trace(sim, it, "open: %s", node_outcome_name(outcome));
         if (outcome == NODE_TROUBLE) {
             return FALSE;
         }
@@ -187,7 +186,7 @@ op_step(Sim *sim, SimNode *it)
         return dice_percent(&sim->dice, 70) || op_crash(sim, it);
     }
     NodeOutcome outcome = node_step(it->node);
-    sim_trace(sim, it, "step: %d", (int)outcome);
+    sim_trace(sim, it, "step: %s", node_outcome_name(outcome));
     return sim_after(sim, it, outcome);
 }
 
@@ -199,8 +198,8 @@ op_checkpoint(Sim *sim, SimNode *it)
     }
     guint users = dice_range(&sim->dice, 1, 4);
     NodeOutcome outcome = node_checkpoint(it->node, users);
-    sim_trace(sim, it, "checkpoint, %u users: %d%s", users, (int)outcome,
-              it->node->copying ? "" : ", done");
+    sim_trace(sim, it, "checkpoint, %u users: %s%s", users,
+              node_outcome_name(outcome), it->node->copying ? "" : ", done");
     return sim_after(sim, it, outcome);
 }
 
@@ -211,7 +210,7 @@ op_stop(Sim *sim, SimNode *it)
         return op_crash(sim, it);
     }
     NodeOutcome outcome = node_stop(it->node);
-    sim_trace(sim, it, "clean stop: %d", (int)outcome);
+    sim_trace(sim, it, "clean stop: %s", node_outcome_name(outcome));
     return outcome == NODE_WORKED ? op_revive(sim, it)
                                   : sim_after(sim, it, outcome);
 }

@@ -121,11 +121,27 @@ test_flipped_bits(Fixture *fixture, gconstpointer unused)
     g_assert_true(g_file_get_contents(fixture->newest, &good, &len, NULL));
     for (gsize bit = 0; bit < len * 8; bit++) {
         g_autoptr(GError) error = NULL;
+        g_assert_true(
+            g_file_set_contents(fixture->newest, good, (gssize)len, NULL));
         flip_bit(fixture->newest, bit);
         g_assert_cmpint(load(fixture, &identity, &error), ==, 3);
         g_assert_no_error(error);
-        flip_bit(fixture->newest, bit);
     }
+}
+
+/* A damaged newest never takes the place of the good one before it: after the
+   next checkpoint that one is still there to fall back to. */
+static void
+test_damaged_is_put_aside(Fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    write_generation(fixture, 3);
+    write_generation(fixture, 5);
+    flip_bit(fixture->newest, 333);
+    g_assert_cmpint(load(fixture, &identity, NULL), ==, 3);
+    write_generation(fixture, 7);
+    flip_bit(fixture->newest, 333);
+    g_assert_cmpint(load(fixture, &identity, NULL), ==, 3);
 }
 
 /* A truncated newest too, wherever it ends. */
@@ -187,6 +203,7 @@ main(int argc, char **argv)
     ADD("newest", test_newest);
     ADD("none", test_none);
     ADD("flipped-bits", test_flipped_bits);
+    ADD("put-aside", test_damaged_is_put_aside);
     ADD("truncated", test_truncated);
     ADD("both-damaged", test_both_damaged);
     ADD("foreign", test_foreign);
