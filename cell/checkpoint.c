@@ -16,7 +16,7 @@
 struct Checkpoint {
     State *state;       /* borrowed */
     guint64 *next;      /* the position claimed; owned */
-    guint64 *flushed;   /* what the store has when it is flushed; owned */
+    Highwater flushed;  /* what the store has when it is flushed; owned */
     TailWriter *writer; /* NULL: not begun to write */
     guint32 user;       /* to be copied next */
     guint32 users;      /* there were at the beginning */
@@ -30,7 +30,7 @@ checkpoint_new(State *state)
     guint partitions = state->identity.partitions;
     checkpoint->state = state;
     checkpoint->next = g_new0(guint64, partitions);
-    checkpoint->flushed = g_new0(guint64, partitions);
+    checkpoint->flushed.next = g_new0(guint64, partitions);
     return checkpoint;
 }
 
@@ -39,7 +39,7 @@ checkpoint_free(Checkpoint *checkpoint)
 {
     g_clear_pointer(&checkpoint->writer, tailfile_abort);
     g_free(checkpoint->next);
-    g_free(checkpoint->flushed);
+    g_free(checkpoint->flushed.next);
     g_free(checkpoint);
 }
 
@@ -64,6 +64,9 @@ checkpoint_copy(Checkpoint *checkpoint, guint32 users, GError **error)
             return FALSE;
         }
     }
+    if (!killpoint_hit(state->kill, KILL_CHECKPOINT, error)) {
+        return FALSE;
+    }
     const Tails *tails = inbox_tails(state->inbox);
     users = MIN(users, checkpoint->users - checkpoint->user);
     for (guint32 end = checkpoint->user + users; checkpoint->user < end;
@@ -73,25 +76,23 @@ checkpoint_copy(Checkpoint *checkpoint, guint32 users, GError **error)
                      inbox_user_id(state->inbox, checkpoint->user),
                      &checkpoint->tail);
     }
-    KillPoint point = checkpoint->user < checkpoint->users / 2
-                          ? KILL_CHECKPOINT
-                          : KILL_TAILS_WRITE;
-    return killpoint_hit(state->kill, point, error);
+    return killpoint_hit(state->kill, KILL_TAILS_WRITE, error);
 }
 
 static gboolean
 checkpoint_end(Checkpoint *checkpoint, GError **error)
 {
     State *state = checkpoint->state;
+    checkpoint->flushed.commits = atomic_load(&state->commits);
     for (guint i = 0; i < state->identity.partitions; i++) {
-        checkpoint->flushed[i] =
+        checkpoint->flushed.next[i] =
             MAX(atomic_load(&state->next[i]), state->stored[i]);
     }
     if (!tailfile_end(checkpoint->writer, error) ||
         !killpoint_hit(state->kill, KILL_FLUSH, error) ||
         !store_flush(state->store, error) ||
         !killpoint_hit(state->kill, KILL_FLUSHED, error) ||
-        !highwater_write(state->dir, &state->identity, checkpoint->flushed,
+        !highwater_write(state->dir, &state->identity, &checkpoint->flushed,
                          state->kill, error)) {
         return FALSE;
     }

@@ -315,7 +315,7 @@ effects_fold(Effects *effects, StoreBatch *batch, GError **error)
     while (inbox_fold_due(state->inbox)) {
         if (!inbox_fold(state->inbox, batch, error) ||
             !killpoint_hit(state->kill, KILL_SEAL, error) ||
-            !store_batch_commit(batch, error) ||
+            !state_commit(state, batch, error) ||
             !killpoint_hit(state->kill, KILL_SEALED, error)) {
             return FALSE;
         }

@@ -60,13 +60,14 @@ highwater_write_new(const char *path, const GByteArray *bytes, GError **error)
 
 gboolean
 highwater_write(const char *dir, const MetaIdentity *identity,
-                const guint64 *next, KillPoints *kill, GError **error)
+                const Highwater *high, KillPoints *kill, GError **error)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
     g_autofree char *path = g_build_filename(dir, HIGHWATER_NAME ".new", NULL);
     highwater_put_head(out, identity);
+    put_number(out, high->commits, 8);
     for (guint i = 0; i < identity->partitions; i++) {
-        put_number(out, next[i], 8);
+        put_number(out, high->next[i], 8);
     }
     put_number(out, XXH64(out->data, out->len, 0), HIGHWATER_CHECK_BYTES);
     return highwater_write_new(path, out, error) &&
@@ -91,8 +92,8 @@ highwater_checked(const guint8 *data, gsize len)
 }
 
 gboolean
-highwater_read(const char *dir, const MetaIdentity *identity, guint64 *ret_next,
-               GError **error)
+highwater_read(const char *dir, const MetaIdentity *identity,
+               Highwater *ret_high, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, HIGHWATER_NAME, NULL);
     g_autofree char *contents = NULL;
@@ -112,15 +113,17 @@ highwater_read(const char *dir, const MetaIdentity *identity, guint64 *ret_next,
     g_autoptr(GByteArray) head = g_byte_array_new();
     highwater_put_head(head, identity);
     if (memcmp(data, head->data, head->len) != 0 ||
-        len != head->len + identity->partitions * sizeof *ret_next +
+        len != head->len + (1 + (gsize)identity->partitions) * 8 +
                    HIGHWATER_CHECK_BYTES) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_MISMATCH,
                     "%s is another cell's, another log's or a newer version's",
                     path);
         return FALSE;
     }
+    const guint8 *at = data + HIGHWATER_HEAD_BYTES;
+    ret_high->commits = get_number(at, 8);
     for (guint i = 0; i < identity->partitions; i++) {
-        ret_next[i] = get_number(data + HIGHWATER_HEAD_BYTES + 8 * i, 8);
+        ret_high->next[i] = get_number(at + 8 + 8 * i, 8);
     }
     return TRUE;
 }

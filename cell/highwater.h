@@ -12,6 +12,7 @@
  *   cell       u32 LE
  *   log        u64 LE: XXH64 of the log's identity
  *   partitions u32 LE, 0 u32
+ *   commits    u64 LE: batches committed (meta.h)
  *   next       partitions x u64 LE: the store has applied all below
  *   check      u64 LE: XXH64, seed 0, of all that is before it
  *
@@ -22,14 +23,21 @@
 #include "cell/meta.h"
 #include "ops/kit/killpoint.h"
 
+/* What a flush covers. */
+typedef struct Highwater {
+    guint64 commits;
+    guint64 *next; /* per partition; the owner's */
+} Highwater;
+
 /**
- * highwater_write() - the store is flushed up to @next, per partition
+ * highwater_write() - the store is flushed up to @high
  *
  * @kill: borrowed; NULL is fine.
  * Fails: COMB_ERROR_IO, COMB_ERROR_FULL; the file is as it was.
  */
 gboolean highwater_write(const char *dir, const MetaIdentity *identity,
-                         const guint64 *next, KillPoints *kill, GError **error);
+                         const Highwater *high, KillPoints *kill,
+                         GError **error);
 
 /** highwater_exists() - whether there is a file, good or not. */
 gboolean highwater_exists(const char *dir);
@@ -37,9 +45,9 @@ gboolean highwater_exists(const char *dir);
 /**
  * highwater_read() - read and check the file
  *
- * @ret_next: per partition; caller's array.
+ * @ret_high: its array is the caller's, filled.
  * Fails:     COMB_ERROR_CORRUPT, COMB_ERROR_MISMATCH (another cell's or
  *            log's), COMB_ERROR_IO (also: there is none).
  */
 gboolean highwater_read(const char *dir, const MetaIdentity *identity,
-                        guint64 *ret_next, GError **error);
+                        Highwater *ret_high, GError **error);

@@ -253,7 +253,7 @@ ingest_commit(Ingest *ingest, const LogRecord *last, GError **error)
     State *state = ingest->state;
     if (!effects_before(ingest->effects, ingest->batch, error) ||
         !killpoint_hit(state->kill, KILL_BATCH, error) ||
-        !store_batch_commit(ingest->batch, error)) {
+        !state_commit(state, ingest->batch, error)) {
         return FALSE;
     }
     ingest_publish_progress(ingest, last);
@@ -371,12 +371,13 @@ gboolean
 ingest_found(Ingest *ingest, CellMap *map, GError **error)
 {
     State *state = ingest->state;
+    Highwater high = {0, ingest->next};
     meta_found(ingest->batch, &state->identity, map);
     /* The files first: founded without one would mean that it was lost. */
-    if (!tailfile_found(state->dir, &state->identity, error) ||
-        !highwater_write(state->dir, &state->identity, ingest->next, NULL,
+    if (!tailfile_found(state->dir, &state->identity, state->kill, error) ||
+        !highwater_write(state->dir, &state->identity, &high, state->kill,
                          error) ||
-        !store_batch_commit(ingest->batch, error) ||
+        !state_commit(state, ingest->batch, error) ||
         !store_flush(state->store, error)) {
         return FALSE;
     }

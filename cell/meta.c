@@ -100,6 +100,10 @@ meta_load_progress(Store *store, const MetaIdentity *identity, Meta *meta,
     if (store_get(store, NULL, key_meta("as_of"), &value) == STORE_FOUND) {
         meta->as_of = meta_i64_at(value.bytes, 0);
     }
+    g_auto(StoreValue) commits = {0};
+    if (store_get(store, NULL, key_meta("commits"), &commits) == STORE_FOUND) {
+        meta->commits = (guint64)meta_i64_at(commits.bytes, 0);
+    }
     return TRUE;
 }
 
@@ -162,4 +166,11 @@ meta_put_as_of(StoreBatch *batch, gint64 as_of)
 {
     gint64 row = GINT64_TO_LE(as_of);
     store_batch_put(batch, key_meta("as_of"), &row, sizeof row);
+}
+
+void
+meta_put_commits(StoreBatch *batch, guint64 commits)
+{
+    guint64 row = GUINT64_TO_LE(commits);
+    store_batch_put(batch, key_meta("commits"), &row, sizeof row);
 }

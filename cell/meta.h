@@ -10,6 +10,9 @@
  *   mlog     text:   the firehose's identity (log.h)
  *   mhome    CellMap: the map at founding: the users homed here are its
  *   mas_of   i64 LE: the newest event id applied
+ *   mcommits u64 LE: how many batches were committed in the store's life. In
+ *            each batch, so that a store which has lost any of its newest
+ *            rows, though none of a position, is known by it (highwater.h)
  *
  * Rows "o partition": u64 LE next offset, i64 LE the log's timestamp of the
  * last record applied. Written in the batch that applies (I4).
@@ -31,9 +34,10 @@ typedef struct MetaIdentity {
 guint64 meta_log_hash(const MetaIdentity *identity);
 
 typedef struct Meta {
-    CellMap *home; /* NULL: a store that was never founded */
-    guint64 *next; /* per partition, the next offset to apply */
-    gint64 as_of;  /* newest event id applied; 0: none */
+    CellMap *home;   /* NULL: a store that was never founded */
+    guint64 *next;   /* per partition, the next offset to apply */
+    gint64 as_of;    /* newest event id applied; 0: none */
+    guint64 commits; /* batches committed */
 } Meta;
 
 /**
@@ -57,3 +61,6 @@ void meta_put_position(StoreBatch *batch, guint partition, guint64 next,
 
 /** meta_put_as_of() - stage the newest event id applied. */
 void meta_put_as_of(StoreBatch *batch, gint64 as_of);
+
+/** meta_put_commits() - stage how many batches there are with this one. */
+void meta_put_commits(StoreBatch *batch, guint64 commits);

@@ -150,6 +150,23 @@ state_load_memory(State *state, const Meta *meta, guint64 *ret_next,
            killpoint_hit(state->kill, KILL_RECOVERY, error);
 }
 
+/* FALSE: the store has less than the high-water file knows of. */
+static gboolean
+state_check_complete(State *state, const Meta *meta, const Highwater *high,
+                     GError **error)
+{
+    if (meta->commits < high->commits) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                    "the store has lost what it had: %" G_GUINT64_FORMAT
+                    " batches, its high-water file says "
+                    "%" G_GUINT64_FORMAT STATE_REPAIR,
+                    meta->commits, high->commits, state->dir, state->dir);
+        return FALSE;
+    }
+    return state_check_not_older(state, meta->next, high->next,
+                                 "high-water file", error);
+}
+
 /* The store as its files are now, changing none, against the high-water
    file. A cell that was being founded has the one without the other. */
 static gboolean
@@ -160,15 +177,12 @@ state_check_highwater(State *state, const StoreOptions *options,
     if (!*ret_have) {
         return TRUE;
     }
-    g_autofree guint64 *high = g_new0(guint64, state->identity.partitions);
-    if (!highwater_read(state->dir, &state->identity, high, error)) {
+    g_autofree guint64 *next = g_new0(guint64, state->identity.partitions);
+    Highwater high = {.next = next};
+    if (!highwater_read(state->dir, &state->identity, &high, error)) {
         return FALSE;
     }
-    gboolean lost = FALSE;
-    for (guint i = 0; i < state->identity.partitions; i++) {
-        lost = lost || high[i] > 0;
-    }
-    if (!lost) {
+    if (high.commits == 0) {
         return TRUE; /* founded, or about to be: nothing to lose */
     }
     StoreOptions peek = *options;
@@ -182,8 +196,7 @@ state_check_highwater(State *state, const StoreOptions *options,
     Meta meta;
     gboolean good = meta_load(store, &state->identity, &meta, error);
     if (good) {
-        good = state_check_not_older(state, meta.next, high, "high-water file",
-                                     error);
+        good = state_check_complete(state, &meta, &high, error);
         meta_clear(&meta);
     }
     store_close(store);
@@ -236,6 +249,7 @@ state_load(State *state, const StateOptions *options, guint64 *ret_next,
         state_set_home(state, meta.home);
     }
     atomic_store(&state->as_of, meta.as_of);
+    atomic_store(&state->commits, meta.commits);
     for (guint i = 0; i < state->identity.partitions; i++) {
         atomic_store(&state->next[i], ret_next[i]);
     }
@@ -332,6 +346,18 @@ state_add(State *state, guint metric, gint64 n)
 {
     ensure(metric < METRIC_N);
     metric_add(&state->metrics[metric], n);
+}
+
+gboolean
+state_commit(State *state, StoreBatch *batch, GError **error)
+{
+    guint64 commits = atomic_load(&state->commits) + 1;
+    meta_put_commits(batch, commits);
+    if (!store_batch_commit(batch, error)) {
+        return FALSE;
+    }
+    atomic_store(&state->commits, commits);
+    return TRUE;
 }
 
 gsize

@@ -53,6 +53,7 @@ typedef struct State {
     _Atomic guint64 *next;   /* per partition, the next offset to apply */
     guint64 *stored; /* per partition, the store's position at start: what a
                         replay writes again does not take it back */
+    _Atomic guint64 commits;    /* batches committed in the store\'s life */
     _Atomic gint64 as_of;       /* newest event id applied */
     _Atomic gint64 fresh_at_ms; /* wall time when the log was last seen to be
                                    all applied, or the last record's time */
@@ -105,6 +106,13 @@ gint64 state_lag_ms(State *state);
 
 /** state_add() - count @n on a metric. Thread: any. */
 void state_add(State *state, guint metric, gint64 n);
+
+/**
+ * state_commit() - commit @batch, counted
+ *
+ * Thread: the apply thread. Fails: as store_batch_commit().
+ */
+gboolean state_commit(State *state, StoreBatch *batch, GError **error);
 
 /**
  * state_note_memory() - the bytes that inboxes and followers use now

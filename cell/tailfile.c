@@ -142,7 +142,8 @@ tailfile_abort(TailWriter *writer)
 }
 
 gboolean
-tailfile_found(const char *dir, const MetaIdentity *identity, GError **error)
+tailfile_found(const char *dir, const MetaIdentity *identity, KillPoints *kill,
+               GError **error)
 {
     g_autofree guint64 *next = g_new0(guint64, identity->partitions);
     TailWriter *writer = tailfile_begin(dir, identity, next, error);
@@ -153,7 +154,7 @@ tailfile_found(const char *dir, const MetaIdentity *identity, GError **error)
         tailfile_abort(writer);
         return FALSE;
     }
-    return tailfile_commit(writer, NULL, error);
+    return tailfile_commit(writer, kill, error);
 }
 
 /* What is left to read; short reads give 0 and set failed. */

@@ -61,7 +61,7 @@ void tailfile_abort(TailWriter *writer);
 
 /** tailfile_found() - the file of a new cell: no tails, position 0. */
 gboolean tailfile_found(const char *dir, const MetaIdentity *identity,
-                        GError **error);
+                        KillPoints *kill, GError **error);
 
 /** tailfile_exists() - whether there is any generation, good or not. */
 gboolean tailfile_exists(const char *dir);

@@ -75,5 +75,8 @@ int bench_memory(const Bench *bench);
 /** bench_rest() - B8: bytes on disk after a full compaction. */
 int bench_rest(const Bench *bench);
 
+/** bench_feed() - read the whole log and do nothing: what the log allows. */
+int bench_feed(const Bench *bench);
+
 /** bench_limit() - the machine's own limit: random appends into slots. */
 int bench_limit(const Bench *bench);

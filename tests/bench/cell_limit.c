@@ -1,7 +1,8 @@
 /*
- * What a core can do at most: appending 4 bytes to one of 1 M slots of 64
- * bytes, drawn at random, in huge pages. No log, no decoding, no look-up, no
- * duplicate, no checkpoint: the memory system's own rate.
+ * Two limits. The log's: reading a world's follows and posts as the cell does,
+ * and doing nothing with them. The core's: appending 4 bytes to one of 1 M
+ * slots of 64 bytes, drawn at random, in huge pages. No log, no decoding, no
+ * look-up, no duplicate, no checkpoint: the memory system's own rate.
  */
 #include "tests/bench/bench.h"
 
@@ -14,6 +15,8 @@
 #define SLOTS_N (1U << 20)
 #define APPENDS 50000000U
 #define SLOT_IDS 15U
+#define FEED_BATCH 512
+#define FEED_WAIT_MS 50
 
 typedef struct Slot {
     guint32 n;
@@ -49,5 +52,50 @@ bench_limit(const Bench *bench)
     double took = usage_now_us() - begin;
     printf("{\"per_s\":%.0f}\n", APPENDS / took * 1e6);
     munmap(area, bytes + (2 << 20));
+    return 0;
+}
+
+/* Records a second from @from to @to. */
+static double
+feed_rate(LogReader *reader, guint64 from, guint64 to)
+{
+    const LogRecord *records;
+    gsize n;
+    GError *error = NULL;
+    double begin = usage_now_us();
+    for (guint64 next = from; next < to; next += n) {
+        if (log_reader_next(reader, FEED_WAIT_MS, FEED_BATCH, &records, &n,
+                            &error) != LOG_READ_RECORDS) {
+            rig_check(error);
+            n = 0;
+        }
+    }
+    return (double)(to - from) / (usage_now_us() - begin) * 1e6;
+}
+
+int
+bench_feed(const Bench *bench)
+{
+    GError *error = NULL;
+    guint64 edges = bench->world->header->edges;
+    guint64 next = 0;
+    usage_pin(USAGE_LOAD_CORE);
+    LogCluster *cluster = log_cluster_local(bench->log, &error);
+    rig_check(error);
+    Log *posts = rig_posts_open(cluster);
+    _Atomic guint64 end = edges;
+    Log *log = worldlog_open(bench->world, posts, &end);
+    LogReader *reader = log_reader_open(log, &next, NULL, &error);
+    rig_check(error);
+    usage_pin(USAGE_SERVER_CORE);
+    printf("{\"follows_per_s\":%.0f,", feed_rate(reader, 0, edges));
+    atomic_store(&end, bench_end(bench));
+    double rate = feed_rate(reader, edges, bench_end(bench));
+    printf("\"posts_per_s\":%.0f,\"deliveries_per_s\":%.0f}\n", rate,
+           rate * world_fan_out(bench->world));
+    log_reader_close(reader);
+    log_close(log);
+    log_close(posts);
+    log_cluster_close(cluster);
     return 0;
 }

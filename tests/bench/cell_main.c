@@ -22,6 +22,7 @@ static const Command commands[] = {
     {"restart", bench_restart}, {"load", bench_load},
     {"probe", bench_probe},     {"memory", bench_memory},
     {"rest", bench_rest},       {"limit", bench_limit},
+    {"feed", bench_feed},
 };
 
 guint64

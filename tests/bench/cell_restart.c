@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,6 +106,14 @@ typedef struct Child {
     int out; /* its standard output */
 } Child;
 
+/* In the child, before exec: it must not outlive the one who would kill it. */
+static void
+child_setup(gpointer user_data)
+{
+    (void)user_data;
+    (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
+}
+
 static void
 child_start(Child *child, const Bench *bench, const char *command)
 {
@@ -135,8 +144,8 @@ child_start(Child *child, const Bench *bench, const char *command)
                     NULL};
     GError *error = NULL;
     (void)g_spawn_async_with_pipes(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
-                                   NULL, NULL, &child->pid, NULL, &child->out,
-                                   NULL, &error);
+                                   child_setup, NULL, &child->pid, NULL,
+                                   &child->out, NULL, &error);
     rig_check(error);
 }
 

@@ -7,6 +7,7 @@ READERS = 2000
 LOAD = 500_000
 B3_ROUNDS = 10
 KILL_AFTER_S = 12
+B9_RUNS = 3 # each one ends with a full compaction
 
 
 class Engine:
@@ -72,6 +73,9 @@ class Engine:
         for figure in ("page_p50_us", "page_p99_us"):
             self.report.add(f"with_readers_{figure}",
                             [run[figure] for run in beside], "us")
+        self.report.add("with_readers_pages_per_s",
+                        [run["pages"] / run["seconds"] for run in beside],
+                        "1/s", limit=READERS)
         self.report.note(
             f"Comb: L1, checkpoint included, from {self.world.params['fill']} "
             f"entries a user; readers: {READERS} pages/s on the other core. "
@@ -86,6 +90,12 @@ class Engine:
         if not others:
             self.report.add(figure, rates, "1/s", **more)
         for name, results in others.items():
+            if median(results, "cpu_us"):
+                self.report.add(
+                    "cpu_us_per_delivery", [run["cpu_us"] for run in runs],
+                    "us", peer=name, less=True, peer_level=PEERS[name][0],
+                    peer_values=[result["cpu_us"] for result in results])
+        for name, results in others.items():
             self.report.add(
                 figure, rates, "1/s", peer=name,
                 peer_values=[result["per_s"] for result in results],
@@ -99,27 +109,24 @@ class Engine:
     def b3(self):
         """A post of the author whom everybody follows."""
         limit = self.world.tool("comb-bench-cell", "limit")["per_s"]
-        idle, loaded = [], []
-        for _ in range(self.runs):
-            idle.append(self.run_cell("bigpost", "--rounds", B3_ROUNDS))
-            loaded.append(self.run_cell("bigpost", "--rounds", B3_ROUNDS,
-                                        "--rate", LOAD))
+        runs = [self.run_cell("bigpost", "--rounds", B3_ROUNDS, "--rate",
+                              LOAD) for _ in range(self.runs)]
         self.begin("B3")
         least = self.world.facts["users"] / limit * 1000
-        for prefix, runs in (("", idle), ("loaded_", loaded)):
-            for percent in ("p50", "p99"):
-                self.report.add(
-                    f"{prefix}{percent}_ms",
-                    [run[f"seen_{percent}_ms"] for run in runs], "ms",
-                    limit=least, rss=max(run["rss"] for run in runs),
-                    behind=runs[0]["rate"])
-            self.report.add(f"{prefix}verified_p50_ms",
-                            [run["verified_p50_ms"] for run in runs], "ms")
+        rss = max(run["rss"] for run in runs)
+        for prefix, how, behind in (("", "idle", 0),
+                                    ("loaded_", "loaded", LOAD)):
+            for what, key in (("p50_ms", "seen_p50_ms"),
+                              ("p99_ms", "seen_p99_ms"),
+                              ("verified_p50_ms", "verified_p50_ms")):
+                self.report.add(f"{prefix}{what}",
+                                [run[f"{how}_{key}"] for run in runs], "ms",
+                                limit=least, rss=rss, behind=behind)
         self.report.add("settled_p50_ms",
-                        [run["settled_p50_ms"] for run in idle], "ms")
+                        [run["idle_settled_p50_ms"] for run in runs], "ms")
         self.report.note(
             f"{self.world.facts['users']:,} followers, {B3_ROUNDS} posts a "
-            f"run; loaded: {LOAD:,} deliveries/s behind.")
+            f"run idle, as many with {LOAD:,} deliveries/s behind.")
 
     # ---- B4 ----
 
@@ -207,7 +214,7 @@ class Engine:
         """Bytes written by bytes that are there afterwards."""
         before = self.run_cell("rest")
         alone, whole, checkpoints = [], [], 0
-        for _ in range(self.runs):
+        for _ in range(min(self.runs, B9_RUNS)):
             with self.world.copy() as directory:
                 run = self.world.cell("apply", directory)
                 after = self.world.cell("rest", directory)

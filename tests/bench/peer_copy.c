@@ -20,6 +20,7 @@ typedef struct CopyRow {
 int
 peer_copy(const Peer *peer)
 {
+    /* With its final NUL: signature, flags, length of the extension. */
     static const char head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
     static const char tail[] = "\377\377";
     g_autoptr(Stream) stream = peer_stream(peer);

@@ -268,16 +268,20 @@ redis_run(const Peer *peer, gboolean sorted)
         redis_fail("cannot connect");
     }
     redis.context->reader->maxbuf = 0; /* keep the buffer between answers */
+    double empty = redis_info(&redis, "used_memory:");
     redis_make_keys(&redis);
+    double keyed = redis_info(&redis, "used_memory:");
     g_autoptr(Stream) stream = peer_stream(peer);
-    double bytes = redis_info(&redis, "used_memory:");
     gint64 cpu = redis_cpu_us(&redis);
     double begin = usage_now_us();
     redis_deliver_all(&redis, stream);
     result.seconds = (usage_now_us() - begin) / 1e6;
     result.cpu_us = redis_cpu_us(&redis) - cpu;
-    bytes = redis_info(&redis, "used_memory:") - bytes;
-    result.bytes_per_entry = bytes / (double)peer->plan.deliveries;
+    double full = redis_info(&redis, "used_memory:");
+    /* Keys count as in a full inbox, not as in one of a few entries. */
+    result.bytes_per_entry =
+        (keyed - empty) / (double)MAX(peer->plan.fill_deliveries, 1) +
+        (full - keyed) / (double)peer->plan.deliveries;
     redis_digest(&redis, &result);
     peer_print(peer, &result);
     g_byte_array_unref(redis.commands);

@@ -4,7 +4,7 @@ import statistics
 import sys
 
 COLUMNS = (("figure", 34), ("value", 11), ("min", 11), ("max", 11),
-           ("unit", 6), ("peer", 15), ("peer's", 11), ("ratio", 8),
+           ("unit", 6), ("peer", 18), ("peer's", 11), ("ratio", 8),
            ("limit", 11), ("us/op", 8), ("RSS MB", 8))
 LEFT = ("figure", "unit", "peer")
 
@@ -74,7 +74,9 @@ class Report:
             return
         self._row({"figure": figure, "value": number(value),
                    "min": number(line["min"]), "max": number(line["max"]),
-                   "unit": unit, "peer": line["peer"] or "",
+                   "unit": unit,
+                   "peer": " ".join(filter(None, (
+                       line["peer"], line.get("peer_level")))),
                    "peer's": number(peer_value), "ratio": number(ratio),
                    "limit": number(limit), "us/op": number(more.get("cpu_us")),
                    "RSS MB": number(more["rss"] / 1e6 if "rss" in more

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RIG_POLL_US 200
+#define RIG_POLL_US 500
 
 void
 rig_check(GError *error)

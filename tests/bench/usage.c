@@ -1,6 +1,7 @@
 #include "tests/bench/usage.h"
 
 #include <glib/gstdio.h>
+#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +124,8 @@ usage_tree_bytes(const char *path, const char *prefix)
 double
 usage_percentile(const double *sorted, gsize n, double percent)
 {
-    return n == 0 ? 0 : sorted[(gsize)((double)(n - 1) * percent / 100)];
+    gsize rank = (gsize)ceil((double)n * percent / 100);
+    return n == 0 ? 0 : sorted[MAX(rank, 1) - 1];
 }
 
 static int

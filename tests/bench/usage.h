@@ -43,7 +43,8 @@ guint64 usage_written(void);
  * @prefix; NULL: all. */
 guint64 usage_tree_bytes(const char *path, const char *prefix);
 
-/** usage_percentile() - of @n sorted values; 0 where there are none. */
+/** usage_percentile() - the nearest rank of @n sorted values; 0 where there are
+ * none. */
 double usage_percentile(const double *sorted, gsize n, double percent);
 
 /** usage_sort() - ascending. */

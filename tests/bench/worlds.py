@@ -11,15 +11,16 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CELL_SECONDS = 3600
 
-# users; entries a user before the measured range; deliveries in it; of them,
-# what peers repeat and digests cover; users of the load, deliveries/s.
+# Users; entries a user before the measured range; deliveries in it; of them,
+# what peers repeat and digests cover: no more than five turns of all peers and
+# Comb take five minutes.
 SIZES = {
     "XS": {"users": 10_000, "fill": 100, "deliveries": 2_000_000,
            "prefix": 500_000},
     "S": {"users": 100_000, "fill": 100, "deliveries": 10_000_000,
           "prefix": 3_000_000},
     "M": {"users": 1_000_000, "fill": 100, "deliveries": 40_000_000,
-          "prefix": 3_000_000},
+          "prefix": 2_000_000},
     "L": {"users": 10_000_000, "fill": 30, "deliveries": 100_000_000,
           "prefix": 3_000_000},
 }

@@ -16,6 +16,8 @@ from stacks import Solo
 ANY_PORTS = ("--router-port", 0, "--gateway-port", 0, "--admin-port", 0)
 APPLIED_S = 60
 CHECKPOINT_S = 1
+# Small, so that a post to all is delivered by many slices.
+FANOUT_SLICE = "256"
 # A restart: opening, and replaying what came after the last checkpoint.
 RESTART_S = 20
 PAGES_OF_USERS = 6
@@ -60,7 +62,7 @@ class Town:
         self.random = random.Random(seed)
         self.load = Load(seed)
         self.solo = Solo(directory, "--checkpoint-s", CHECKPOINT_S,
-                         *ANY_PORTS)
+                         "--fanout-slice", FANOUT_SLICE, *ANY_PORTS)
         self.publisher = None
 
     @property
