@@ -11,26 +11,36 @@
 #define CHUNK_CHECK_BYTES 4
 
 void
-chunk_encode(GByteArray *out, const gint64 *ids, guint n, ChunkPlace place)
+chunk_encode_run(GByteArray *out, gint64 first, WireBytes steps, guint n,
+                 ChunkPlace place)
 {
     ensure(n > 0 && n <= CHUNK_IDS_MAX);
     gsize start = out->len;
     guint8 version = CHUNK_VERSION;
     guint16 n_le = GUINT16_TO_LE((guint16)n);
     guint32 serial_le = GUINT32_TO_LE(place.serial);
-    gint64 ends_le[2] = {GINT64_TO_LE(place.before), GINT64_TO_LE(ids[0])};
+    gint64 ends_le[2] = {GINT64_TO_LE(place.before), GINT64_TO_LE(first)};
     g_byte_array_append(out, &version, sizeof version);
     g_byte_array_append(out, (guint8 *)&n_le, sizeof n_le);
     g_byte_array_append(out, (guint8 *)&serial_le, sizeof serial_le);
     g_byte_array_append(out, (guint8 *)ends_le, sizeof ends_le);
-    for (guint i = 1; i < n; i++) {
-        guint8 step[IDRUN_STEP_BYTES_MAX];
-        ensure(ids[i] > ids[i - 1]);
-        g_byte_array_append(out, step, idrun_put(step, ids[i - 1], ids[i]));
-    }
+    g_byte_array_append(out, steps.data, (guint)steps.len);
     guint32 check = XXH32(out->data + start, out->len - start, 0);
     check = GUINT32_TO_LE(check);
     g_byte_array_append(out, (guint8 *)&check, sizeof check);
+}
+
+void
+chunk_encode(GByteArray *out, const gint64 *ids, guint n, ChunkPlace place)
+{
+    guint8 steps[CHUNK_IDS_MAX * IDRUN_STEP_BYTES_MAX];
+    gsize bytes = 0;
+    ensure(n > 0 && n <= CHUNK_IDS_MAX);
+    for (guint i = 1; i < n; i++) {
+        ensure(ids[i] > ids[i - 1]);
+        bytes += idrun_put(steps + bytes, ids[i - 1], ids[i]);
+    }
+    chunk_encode_run(out, ids[0], (WireBytes){steps, bytes}, n, place);
 }
 
 static gint64

@@ -42,5 +42,14 @@ typedef struct ChunkPlace {
 void chunk_encode(GByteArray *out, const gint64 *ids, guint n,
                   ChunkPlace place);
 
+/**
+ * chunk_encode_run() - the same from ids that are a run already (idrun.h)
+ *
+ * @first: of the @n ids.
+ * @steps: @bytes of steps to the others.
+ */
+void chunk_encode_run(GByteArray *out, gint64 first, WireBytes steps, guint n,
+                      ChunkPlace place);
+
 /** chunk_decode() - read and check a value; FALSE where it is damaged. */
 gboolean chunk_decode(WireBytes bytes, Chunk *ret_chunk);

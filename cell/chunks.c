@@ -168,6 +168,27 @@ chunks_put(Chunks *chunks, StoreBatch *batch, UserId user, ChunkPlace place,
 }
 
 gboolean
+chunks_know(Chunks *chunks, UserId user, ChunkTip *tip, GError **error)
+{
+    return tip->known || chunks_find_tip(chunks, user, tip, error);
+}
+
+void
+chunks_append(Chunks *chunks, StoreBatch *batch, UserId user,
+              const ChunkRun *run, ChunkTip *tip)
+{
+    const IdCut *cut = &run->cut;
+    ChunkPlace place = {tip->serial + 1, tip->first};
+    WireBytes steps = {run->bytes + cut->second, cut->at - cut->second};
+    ensure(tip->known && cut->first > tip->last);
+    g_byte_array_set_size(chunks->row, 0);
+    chunk_encode_run(chunks->row, cut->first, steps, run->n, place);
+    store_batch_put(batch, key_chunk(user, (PostId){cut->first}),
+                    chunks->row->data, chunks->row->len);
+    *tip = (ChunkTip){cut->last, cut->first, place.serial, tip->rows + 1, TRUE};
+}
+
+gboolean
 chunks_drop(Chunks *chunks, StoreBatch *batch, UserId user, guint32 keep,
             ChunkTip *tip, gint64 *ret_floor, GError **error)
 {
@@ -207,7 +228,7 @@ gboolean
 chunks_change(Chunks *chunks, StoreBatch *batch, UserId user,
               const ChunkChange *change, ChunkTip *tip, GError **error)
 {
-    if (!tip->known && !chunks_find_tip(chunks, user, tip, error)) {
+    if (!chunks_know(chunks, user, tip, error)) {
         return FALSE;
     }
     gint64 low = change_lowest(change);

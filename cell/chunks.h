@@ -10,6 +10,7 @@
 #pragma once
 
 #include "cell/chunk.h"
+#include "cell/idrun.h"
 #include "cell/store.h"
 
 typedef struct Chunks Chunks;
@@ -57,6 +58,25 @@ void chunks_refresh(Chunks *chunks);
 gboolean chunks_change(Chunks *chunks, StoreBatch *batch, UserId user,
                        const ChunkChange *change, ChunkTip *tip,
                        GError **error);
+
+/* The ids of a tail that are to be a chunk, as the bytes they are. */
+typedef struct ChunkRun {
+    const guint8 *bytes; /* cut at @cut */
+    IdCut cut;
+    guint n; /* ids before the cut */
+} ChunkRun;
+
+/**
+ * chunks_append() - stage one more chunk, of ids newer than all others
+ *
+ * @tip: known, its last below the run's first; updated.
+ */
+void chunks_append(Chunks *chunks, StoreBatch *batch, UserId user,
+                   const ChunkRun *run, ChunkTip *tip);
+
+/** chunks_know() - have *tip known. Fails: as above. */
+gboolean chunks_know(Chunks *chunks, UserId user, ChunkTip *tip,
+                     GError **error);
 
 /**
  * chunks_drop() - stage the deletion of @user's oldest chunks but @keep

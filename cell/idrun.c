@@ -58,3 +58,18 @@ idrun_decode(const guint8 *at, const guint8 *end, guint n, gint64 *ret_ids)
     }
     return at == end;
 }
+
+gboolean
+idrun_cut(const guint8 *run, gsize bytes, guint n, IdCut *ret_cut)
+{
+    const guint8 *at = run;
+    const guint8 *end = run + bytes;
+    gint64 id = idrun_get(&at, end, 0);
+    *ret_cut = (IdCut){.first = id, .second = (gsize)(at - run)};
+    for (guint i = 1; i < n && id != 0; i++) {
+        id = idrun_get(&at, end, id);
+    }
+    ret_cut->at = (gsize)(at - run);
+    ret_cut->last = id;
+    return id != 0;
+}

@@ -85,3 +85,19 @@ gint64 idrun_get(const guint8 **at, const guint8 *end, gint64 before);
  */
 gboolean idrun_decode(const guint8 *at, const guint8 *end, guint n,
                       gint64 *ret_ids);
+
+/* Where a run can be cut in two. */
+typedef struct IdCut {
+    gsize at;     /* bytes before the cut */
+    gint64 first; /* the first id of the run */
+    gsize second; /* where the step to the second id begins */
+    gint64 last;  /* the last id before the cut */
+} IdCut;
+
+/**
+ * idrun_cut() - where the first @n ids of a run end
+ *
+ * @n:     at least 1.
+ * Effect: FALSE where the bytes are no run of so many.
+ */
+gboolean idrun_cut(const guint8 *run, gsize bytes, guint n, IdCut *ret_cut);

@@ -371,27 +371,57 @@ inbox_fold_window(Inbox *inbox, StoreBatch *batch, UserId id, Fold *fold,
     return TRUE;
 }
 
+/* The common case: what is sealed is newer than all chunks, and its bytes are
+   taken as they are. FALSE without an error: it is another case. */
+static gboolean
+inbox_fold_newest(Inbox *inbox, StoreBatch *batch, const TailCopy *tail,
+                  Fold *fold, GError **error)
+{
+    UserId id = inbox_user_id(inbox, fold->user);
+    ChunkTip *tip = inbox_tip(inbox, fold->user);
+    ChunkRun run = {.bytes = tail->run, .n = fold->sealing};
+    if (run.n == 0 || run.n > 2 * inbox->tuning.chunk_ids) {
+        return FALSE;
+    }
+    gboolean good = idrun_cut(tail->run, tail->bytes, run.n, &run.cut);
+    ensure(good);
+    if (!chunks_know(inbox->chunks, id, tip, error) ||
+        run.cut.first <= tip->last ||
+        !inbox_fold_window(inbox, batch, id, fold, error)) {
+        return FALSE;
+    }
+    chunks_append(inbox->chunks, batch, id, &run, tip);
+    return TRUE;
+}
+
 /* What folding does for one user that is due. */
 static gboolean
 inbox_fold_user(Inbox *inbox, StoreBatch *batch, guint32 user, GError **error)
 {
-    gint64 tail[TAIL_IDS_MAX];
-    guint n = tails_get(inbox->tails, user, tail);
+    TailCopy copy;
+    GError *failure = NULL;
+    tails_copy(inbox->tails, user, &copy);
     GArray *gone = g_hash_table_lookup(inbox->removed, GUINT_TO_POINTER(user));
-    Fold fold = {.user = user, .sealing = inbox_to_seal(inbox, n)};
+    Fold fold = {.user = user, .sealing = inbox_to_seal(inbox, copy.n)};
+    if (gone == NULL &&
+        inbox_fold_newest(inbox, batch, &copy, &fold, &failure)) {
+        g_array_append_val(inbox->folds, fold);
+        return TRUE;
+    }
+    if (failure != NULL) {
+        g_propagate_error(error, failure);
+        return FALSE;
+    }
+    gint64 tail[TAIL_IDS_MAX];
+    tails_get(inbox->tails, user, tail);
     ChunkChange change = {
         .add = tail,
         .n_add = fold.sealing,
         .remove = gone != NULL ? (gint64 *)(gpointer)gone->data : NULL,
         .n_remove = gone != NULL ? gone->len : 0,
     };
-    UserId id = inbox_user_id(inbox, user);
-    ChunkTip *tip = inbox_tip(inbox, user);
-    gboolean above = gone == NULL && tip->known && n > 0 && tail[0] > tip->last;
-    /* Not together with a change that may reach down to what is dropped; and
-       first, while all chunks that the tip knows of are committed. */
-    if ((above && !inbox_fold_window(inbox, batch, id, &fold, error)) ||
-        !chunks_change(inbox->chunks, batch, id, &change, tip, error)) {
+    if (!chunks_change(inbox->chunks, batch, inbox_user_id(inbox, user),
+                       &change, inbox_tip(inbox, user), error)) {
         return FALSE;
     }
     g_array_append_val(inbox->folds, fold);
@@ -438,12 +468,7 @@ inbox_folded(Inbox *inbox)
     GArray *due = tails_due(inbox->tails);
     for (guint i = 0; i < inbox->folds->len; i++) {
         const Fold *fold = &g_array_index(inbox->folds, Fold, i);
-        gint64 tail[TAIL_IDS_MAX];
-        if (fold->sealing > 0) {
-            guint n = tails_get(inbox->tails, fold->user, tail);
-            tails_set(inbox->tails, fold->user, tail + fold->sealing,
-                      n - fold->sealing, TRUE);
-        }
+        tails_drop(inbox->tails, fold->user, fold->sealing);
         sealed += fold->sealing;
         tails_set_floor(inbox->tails, fold->user, fold->floor);
         tails_unlist(inbox->tails, fold->user);

@@ -21,7 +21,7 @@
 #include <string.h>
 
 #define STATE_CACHE_BYTES ((gsize)64 << 20)
-#define STATE_WRITE_BUFFER_BYTES ((gsize)32 << 20)
+#define STATE_WRITE_BUFFER_BYTES ((gsize)64 << 20)
 
 /* An idle cell looks at the log's end more often than this; where it has not,
    nobody knows how far behind it is. */

@@ -22,6 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STORE_LEVELS 7
+/* Of level 1; each further level has ten times as much. */
+#define STORE_LEVEL_BYTES ((guint64)512 << 20)
+
 struct Store {
     rocksdb_t *db;
     rocksdb_options_t *options;
@@ -86,7 +90,14 @@ store_configure(Store *store, const StoreOptions *options)
     /* Most facts are new: tell so without a search of the memtable. */
     rocksdb_options_set_memtable_whole_key_filtering(o, 1);
     rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
-    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+    /* What is young is written again soon: not worth compressing yet. */
+    int levels[STORE_LEVELS] = {rocksdb_no_compression, rocksdb_no_compression};
+    for (guint i = 2; i < STORE_LEVELS; i++) {
+        levels[i] = rocksdb_lz4_compression;
+    }
+    rocksdb_options_set_num_levels(o, STORE_LEVELS);
+    rocksdb_options_set_compression_per_level(o, levels, STORE_LEVELS);
+    rocksdb_options_set_max_bytes_for_level_base(o, STORE_LEVEL_BYTES);
     /* Only what is fatal: Debian's build aborts where it cannot write its own
        text log, and a full disk would end the process, not just the writes. */
     rocksdb_options_set_info_log_level(o, 4);

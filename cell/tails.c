@@ -284,6 +284,34 @@ tails_set(Tails *tails, guint32 user, const gint64 *ids, guint n,
     tail_replace(tails, tails_at(tails, user), &new);
 }
 
+void
+tails_drop(Tails *tails, guint32 user, guint n)
+{
+    guint8 old[TAIL_BYTES_MAX];
+    guint8 run[TAIL_BYTES_MAX + IDRUN_STEP_BYTES_MAX];
+    ensure(user < tails->users);
+    Tail *tail = tails_at(tails, user);
+    guint used = tail_used(tail);
+    NewTail new = {.run = run, .n = tail_n(tail) - n, .shrinks = TRUE};
+    ensure(n <= tail_n(tail));
+    if (n == 0) {
+        return;
+    }
+    if (new.n > 0) {
+        /* The first that stays is a step from 0 now; the others are as they
+           were. */
+        IdCut cut;
+        words_copy_out(arena_words(&tails->arena, tail_block(tail)), old, used);
+        gboolean good = idrun_cut(old, used, n + 1, &cut);
+        ensure(good);
+        new.bytes = idrun_put(run, 0, cut.last);
+        memcpy(run + new.bytes, old + cut.at, used - cut.at);
+        new.bytes += (guint)(used - cut.at);
+        new.last = tail->last;
+    }
+    tail_replace(tails, tail, &new);
+}
+
 /* An id that is not newer than all of the tail. */
 static void
 tails_deliver_late(Tails *tails, guint32 user, gint64 id)

@@ -76,6 +76,9 @@ guint tails_count(const Tails *tails, guint32 user);
 void tails_set(Tails *tails, guint32 user, const gint64 *ids, guint n,
                gboolean shrinks);
 
+/** tails_drop() - take out the oldest @n ids; a shrink where any are. */
+void tails_drop(Tails *tails, guint32 user, guint n);
+
 /**
  * tails_load() - fill an empty tail from a run of @n ids
  *

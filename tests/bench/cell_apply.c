@@ -121,6 +121,7 @@ bench_apply(const Bench *bench)
     Reader reader;
     reader_start(&reader, bench, rig->state);
     gint64 counted = rig_metric(rig, "comb_cell_deliveries_total");
+    gint64 sealed = rig_metric(rig, "comb_cell_sealed_total");
     guint64 written = usage_written();
     gint64 cpu = usage_cpu_us();
     double begin = usage_now_us();
@@ -131,6 +132,7 @@ bench_apply(const Bench *bench)
     cpu = usage_cpu_us() - cpu;
     reader_stop(&reader);
     counted = rig_metric(rig, "comb_cell_deliveries_total") - counted;
+    sealed = rig_metric(rig, "comb_cell_sealed_total") - sealed;
     printf("{");
     print_digest(bench, rig->state);
     gint64 checkpoints = rig_metric(rig, "comb_cell_checkpoints_total");
@@ -138,14 +140,14 @@ bench_apply(const Bench *bench)
     double deliveries = (double)bench->plan.deliveries;
     printf("\"deliveries\":%.0f,\"seconds\":%.4f,\"per_s\":%.0f,"
            "\"cpu_us\":%.4f,\"counted\":%" G_GINT64_FORMAT
-           ",\"checkpoints\":%" G_GINT64_FORMAT
+           ",\"sealed\":%" G_GINT64_FORMAT ",\"checkpoints\":%" G_GINT64_FORMAT
            ",\"written\":%" G_GUINT64_FORMAT ",\"rss\":%" G_GUINT64_FORMAT
            ",\"pages\":%zu,\"page_p50_us\":%.1f,\"page_p99_us\":%.1f,"
            "\"page_max_us\":%.1f}\n",
            deliveries, took / 1e6, deliveries / took * 1e6,
-           (double)(cpu - reader.cpu_us) / deliveries, counted, checkpoints,
-           usage_written() - written, usage_status("VmHWM:"), reader.n,
-           usage_percentile(reader.late_us, reader.n, 50),
+           (double)(cpu - reader.cpu_us) / deliveries, counted, sealed,
+           checkpoints, usage_written() - written, usage_status("VmHWM:"),
+           reader.n, usage_percentile(reader.late_us, reader.n, 50),
            usage_percentile(reader.late_us, reader.n, 99),
            usage_percentile(reader.late_us, reader.n, 100));
     g_free(reader.late_us);

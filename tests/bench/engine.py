@@ -78,7 +78,9 @@ class Engine:
                         "1/s", limit=READERS)
         self.report.note(
             f"Comb: L1, checkpoint included, from {self.world.params['fill']} "
-            f"entries a user; readers: {READERS} pages/s on the other core. "
+            f"entries a user, {alone[0]['sealed'] / alone[0]['counted']:.2f} "
+            f"ids sealed a delivery; readers: {READERS} pages/s on the other "
+            f"core. "
             f"Digests of all agree: {expected['digest']} over "
             f"{expected['digest_entries']:,} entries.")
 
