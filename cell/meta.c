@@ -83,27 +83,38 @@ meta_i64_at(WireBytes bytes, gsize at)
     return GINT64_FROM_LE(le);
 }
 
+/* The number at the front of a row; 0 where there is no row. A row that cannot
+   be read is no missing one: its number would begin again. */
+static gboolean
+meta_load_i64(Store *store, Key key, gint64 *ret_v, GError **error)
+{
+    g_auto(StoreValue) value = {0};
+    if (store_get(store, NULL, key, &value) == STORE_FAILED) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                    "cannot read how far the store is: %s",
+                    store_failure(store));
+        return FALSE;
+    }
+    *ret_v = meta_i64_at(value.bytes, 0);
+    return TRUE;
+}
+
 static gboolean
 meta_load_progress(Store *store, const MetaIdentity *identity, Meta *meta,
                    GError **error)
 {
+    gint64 v;
     for (guint i = 0; i < identity->partitions; i++) {
-        g_auto(StoreValue) value = {0};
-        if (store_get(store, NULL, key_position(i), &value) == STORE_FAILED) {
-            g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
-                        "cannot read the position: %s", store_failure(store));
+        if (!meta_load_i64(store, key_position(i), &v, error)) {
             return FALSE;
         }
-        meta->next[i] = (guint64)meta_i64_at(value.bytes, 0);
+        meta->next[i] = (guint64)v;
     }
-    g_auto(StoreValue) value = {0};
-    if (store_get(store, NULL, key_meta("as_of"), &value) == STORE_FOUND) {
-        meta->as_of = meta_i64_at(value.bytes, 0);
+    if (!meta_load_i64(store, key_meta("as_of"), &meta->as_of, error) ||
+        !meta_load_i64(store, key_meta("commits"), &v, error)) {
+        return FALSE;
     }
-    g_auto(StoreValue) commits = {0};
-    if (store_get(store, NULL, key_meta("commits"), &commits) == STORE_FOUND) {
-        meta->commits = (guint64)meta_i64_at(commits.bytes, 0);
-    }
+    meta->commits = (guint64)v;
     return TRUE;
 }
 
@@ -114,8 +125,12 @@ meta_load(Store *store, const MetaIdentity *identity, Meta *ret_meta,
     g_auto(StoreValue) format = {0};
     *ret_meta = (Meta){0};
     ret_meta->next = g_new0(guint64, identity->partitions);
-    if (store_get(store, NULL, key_meta("format"), &format) == STORE_MISSING) {
+    switch (store_get(store, NULL, key_meta("format"), &format)) {
+    case STORE_MISSING:
         return TRUE;
+    case STORE_FAILED:
+    case STORE_FOUND:
+        break; /* a failure is met again below */
     }
     ret_meta->home = NULL;
     if (meta_check_number(store, "format", META_FORMAT, "store format",
