@@ -377,6 +377,9 @@ followers_add_many(Followers *followers, const UserId *authors, guint n,
             idmap_prefetch(followers->authors, authors[done + i].v);
         }
         for (guint i = 0; i < some; i++) {
+            idmap_prefetch_id(followers->authors, authors[done + i].v);
+        }
+        for (guint i = 0; i < some; i++) {
             indexes[i] = followers_author(followers, authors[done + i]);
             __builtin_prefetch(followers_set(followers, indexes[i]), 1);
         }

@@ -133,6 +133,28 @@ idmap_prefetch(const IdMap *map, gint64 id)
     }
 }
 
+static void
+idmap_prefetch_entry(const IdMap *map, const IdMapSlots *slots, guint32 i)
+{
+    guint32 entry = atomic_load_explicit(&slots->slot[i], memory_order_acquire);
+    if (entry != 0) {
+        const gint64 *segment = atomic_load_explicit(
+            &map->segments[(entry - 1) >> SEGMENT_BITS], memory_order_acquire);
+        __builtin_prefetch(&segment[(entry - 1) % SEGMENT_IDS]);
+    }
+}
+
+void
+idmap_prefetch_id(const IdMap *map, gint64 id)
+{
+    guint64 hash = idmap_hash(id);
+    const IdMapSlots *slots = atomic_load_explicit(
+        &map->shards[idmap_shard(hash)], memory_order_acquire);
+    if (slots != NULL) {
+        idmap_prefetch_entry(map, slots, (guint32)hash & slots->mask);
+    }
+}
+
 /* ---- the writer ---- */
 
 static void
@@ -155,21 +177,10 @@ idmap_slots_put(IdMapSlots *slots, guint64 hash, guint32 entry)
 }
 
 static void
-idmap_prefetch_id(const IdMap *map, const IdMapSlots *slots, guint32 i)
-{
-    guint32 entry = atomic_load_explicit(&slots->slot[i], memory_order_relaxed);
-    if (entry != 0) {
-        const gint64 *segment = atomic_load_explicit(
-            &map->segments[(entry - 1) >> SEGMENT_BITS], memory_order_relaxed);
-        __builtin_prefetch(&segment[(entry - 1) % SEGMENT_IDS]);
-    }
-}
-
-static void
 idmap_slots_copy(const IdMap *map, const IdMapSlots *from, IdMapSlots *to)
 {
     for (guint32 i = 0; i <= from->mask; i++) {
-        idmap_prefetch_id(map, from, (i + GROW_AHEAD) & from->mask);
+        idmap_prefetch_entry(map, from, (i + GROW_AHEAD) & from->mask);
         guint32 entry =
             atomic_load_explicit(&from->slot[i], memory_order_relaxed);
         if (entry != 0) {

@@ -35,6 +35,14 @@ guint32 idmap_find(const IdMap *map, gint64 id);
 void idmap_prefetch(const IdMap *map, gint64 id);
 
 /**
+ * idmap_prefetch_id() - go on with that, once idmap_prefetch() has had its time
+ *
+ * Effect: as above; it looks at the slot, and fetches the id that is compared.
+ * Thread: any.
+ */
+void idmap_prefetch_id(const IdMap *map, gint64 id);
+
+/**
  * idmap_add() - the index of @id, the next free one where it is new
  *
  * Thread: the writer, no other.

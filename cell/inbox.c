@@ -35,7 +35,7 @@ static const InboxTuning inbox_default = {
     .tail_ids_keep = 32,
     .chunk_ids = 256,
     .window_chunks = 64,
-    .slice = 65536,
+    .slice = 262144,
 };
 
 /* A user of the fold under way. */

@@ -41,12 +41,12 @@ static const Setting settings[] = {
      "directory."},
     {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",
      "Threads that serve calls."},
-    {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "10", 1, 3600, "s",
+    {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "30", 1, 3600, "s",
      "Time between tail checkpoints: what a restart replays, at most."},
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",
      "For inboxes and followers: near it tails are sealed early, at it "
      "applying stops; 0 is 60 % of the machine's."},
-    {"fanout-slice", SETTING_INT, PLACE(fanout_slice), "65536", 1, 1 << 30, "",
+    {"fanout-slice", SETTING_INT, PLACE(fanout_slice), "262144", 1, 1 << 30, "",
      "Followers from which on a post is delivered by slices, so many between "
      "two batches of the log."},
     {"connect-timeout-ms", SETTING_INT, PLACE(connect_timeout_ms), "10000", 100,

@@ -32,14 +32,14 @@ static const Setting settings[] = {
      "Port of /metrics, /healthz and /readyz; 0 takes any."},
     {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",
      "Threads that serve calls, in each of gateway, router and cells."},
-    {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "10", 1, 86400, "s",
+    {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "30", 1, 86400, "s",
      "Between two tail checkpoints of a cell."},
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",
      "For inboxes and followers, of each cell: near it tails are sealed early, "
      "at it "
      "applying stops; 0: all share "
      "60 % of the machine's."},
-    {"fanout-slice", SETTING_INT, PLACE(fanout_slice), "65536", 1, 1 << 30, "",
+    {"fanout-slice", SETTING_INT, PLACE(fanout_slice), "262144", 1, 1 << 30, "",
      "Followers from which on a post is delivered by slices, so many between "
      "two batches of the log."},
     {"retention-hours", SETTING_INT, PLACE(retention_hours), "168", 1,
