@@ -1,10 +1,13 @@
 /*
  * The thread's life. Unfounded, it waits for a cell map that knows this cell,
- * founds the store (first tail file, then rows: from then on a missing tail
- * file means loss), and starts at offset 0. Founded, it starts where the tail
+ * founds the store, and starts at offset 0. Founded, it starts where the tail
  * checkpoint says. It opens a reader, trying again for as long as no broker
  * answers; any other refusal is a named stop. Then it takes batches until it
- * is told to end, and leaves a checkpoint behind.
+ * is told to end, finishes what is pending, and leaves a checkpoint behind.
+ *
+ * Checkpoints are taken by a second thread, one at a time: the first says
+ * where a replay would have to begin, hands over, and goes on applying. When
+ * it has ended the first answers those who wished for it before it began.
  *
  * Failure modes. A store that fails to write (disk full) latches: the thread
  * stops with the reason, pages are served as they were, a restart replays.
@@ -18,7 +21,7 @@
 #include "ops/kit/logger.h"
 
 #define APPLY_WAIT_MS 50
-/* Tails copied before a simulated kill can strike, and the like. */
+/* Tails copied in one step of a checkpoint. */
 #define APPLY_CHECKPOINT_USERS 4096
 #define APPLY_RETRY_US (G_USEC_PER_SEC / 2)
 

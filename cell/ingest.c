@@ -226,6 +226,12 @@ static gboolean
 ingest_keep_budget(Ingest *ingest, GError **error)
 {
     State *state = ingest->state;
+    if (inbox_users(state->inbox) > TAIL_USERS_MAX - INGEST_BATCH_MAX) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_FULL,
+                    "the cell has as many users as it can, %u; add a cell",
+                    inbox_users(state->inbox));
+        return FALSE;
+    }
     gsize budget = state->memory_bytes;
     gsize live = state_note_memory(state);
     if (budget == 0 || live < budget - budget / 10) {
