@@ -469,7 +469,7 @@ edges_scan(Store *store, EdgeScanFunc func, gpointer user_data, GError **error)
          (outcome = store_iter_get(iter, &key, &value)) == STORE_FOUND &&
          key_is(key, 'f', KEY_PAIR_BYTES);
          store_iter_next(iter)) {
-        guint n;
+        guint n = 0;
         if (!edge_scan_row(&scan, key, value, &n, error)) {
             return FALSE;
         }

@@ -311,6 +311,11 @@ inbox_inserted(Inbox *inbox)
 {
     for (guint i = 0; i < inbox->raises->len; i++) {
         const Fold *raise = &g_array_index(inbox->raises, Fold, i);
+        gint64 tail[TAIL_IDS_MAX];
+        guint n = tails_get(inbox->tails, raise->user, tail);
+        /* A post still pending below the floor will be left out from here on:
+           whoever has an older snapshot, and so needs it, looks again. */
+        tails_set(inbox->tails, raise->user, tail, n, TRUE);
         tails_set_floor(inbox->tails, raise->user, raise->floor);
     }
     chunks_refresh(inbox->chunks);

@@ -213,7 +213,7 @@ walk_new(const Cut *cut, WalkKind kind, UserId user, gboolean older,
     if (inbox_read_floor(cut->state->store, cut->snapshot, user,
                          &walk->floor) != STORE_FOUND) {
         walk->row = STORE_FAILED;
-    } else if (older ? from <= walk->floor : from + 1 < walk->floor) {
+    } else if (older ? from <= walk->floor : from < walk->floor - 1) {
         walk_begin_merge(walk, from);
     } else {
         walk_begin_inbox(walk, from);

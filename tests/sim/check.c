@@ -1,6 +1,6 @@
 #include "tests/sim/check.h"
 
-#include "tests/sim/page_seen.h"
+#include "tests/kit/page_seen.h"
 
 #include <string.h>
 

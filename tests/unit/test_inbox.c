@@ -288,6 +288,27 @@ test_missing_chunk(Fixture *fixture, gconstpointer unused)
     }
 }
 
+/* A floor that rises leaves out what is delivered below it from then on, so
+   whoever has cut an older snapshot must look again; but not before. */
+static void
+test_raised_floor(Fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    Inbox *inbox = fixture->state->inbox;
+    const Tails *tails = inbox_tails(inbox);
+    g_autoptr(GError) error = NULL;
+    gint64 ids[] = {20, 30, 40};
+    InboxNews news = {ids, G_N_ELEMENTS(ids), ids[0]};
+    deliver(fixture, 1, 50);
+    guint32 before = tails_shrinks(tails, 1);
+    g_assert_true(inbox_insert(inbox, fixture->batch, 1, &news, &error));
+    g_assert_cmpuint(tails_shrinks(tails, 1), ==, before);
+    g_assert_true(store_batch_commit(fixture->batch, &error));
+    inbox_inserted(inbox);
+    g_assert_cmpint(inbox_floor(inbox, 1), ==, ids[0]);
+    g_assert_cmpuint(tails_shrinks(tails, 1), !=, before);
+}
+
 #define ADD(name, func)                                                        \
     g_test_add("/inbox/" name, Fixture, NULL, set_up, func, tear_down)
 
@@ -300,5 +321,6 @@ main(int argc, char **argv)
     ADD("remove-all", test_remove_all);
     ADD("remove-from-empty", test_remove_from_empty);
     ADD("missing-chunk", test_missing_chunk);
+    ADD("raised-floor", test_raised_floor);
     return g_test_run();
 }

@@ -1,4 +1,4 @@
-#include "tests/sim/page_seen.h"
+#include "tests/kit/page_seen.h"
 
 /* The id of an encoded post, its first field. */
 static gint64
