@@ -119,8 +119,9 @@ void
 arena_free(Arena *arena, ArenaRef ref, guint class)
 {
     ensure(ref != 0 && class < ARENA_CLASSES);
+    /* With release, as whatever a late reader of the block may see. */
     atomic_store_explicit(arena_words(arena, ref), arena->free[class],
-                          memory_order_relaxed);
+                          memory_order_release);
     arena->free[class] = ref;
     arena->live -= arena_bytes[class];
 }

@@ -16,6 +16,7 @@
 struct Chunks {
     Store *store;    /* borrowed */
     guint chunk_ids; /* about so many a row */
+    guint32 lifted;  /* serial of the newest chunk lifted */
     StoreIter *iter; /* over committed rows; NULL: none yet */
     GArray *old;     /* scratch: ids of the chunks that are rewritten */
     GArray *merged;  /* scratch: ids to write */
@@ -106,14 +107,14 @@ chunks_find_tip(Chunks *chunks, UserId user, ChunkTip *tip, GError **error)
     case STORE_FOUND:
         /* How many the window has dropped is seen when it is too long. */
         *tip = (ChunkTip){chunk.ids[chunk.n - 1], chunk.ids[0], chunk.serial,
-                          chunk.serial, TRUE};
+                          chunk.serial,           chunk.n,      TRUE};
         break;
     }
     return TRUE;
 }
 
-/* Read and stage the deletion of the chunks from the one over @low upwards;
- *ret_place is where the first of them was. */
+/* Read and stage the deletion of the chunks from the one over @low upwards.
+   @ret_place is where the first of them was. */
 static gboolean
 chunks_lift(Chunks *chunks, StoreBatch *batch, UserId user, gint64 low,
             ChunkPlace *ret_place)
@@ -141,6 +142,7 @@ chunks_lift(Chunks *chunks, StoreBatch *batch, UserId user, gint64 low,
         store_iter_next(iter);
         outcome = chunks_under(iter, user, &chunk);
     }
+    chunks->lifted = place.serial - 1;
     return outcome == STORE_MISSING;
 }
 
@@ -160,7 +162,7 @@ chunks_put(Chunks *chunks, StoreBatch *batch, UserId user, ChunkPlace place,
         chunk_encode(chunks->row, ids, n, place);
         store_batch_put(batch, key_chunk(user, (PostId){ids[0]}),
                         chunks->row->data, chunks->row->len);
-        *tip = (ChunkTip){ids[n - 1], ids[0], place.serial, ++below, TRUE};
+        *tip = (ChunkTip){ids[n - 1], ids[0], place.serial, ++below, n, TRUE};
         place = (ChunkPlace){place.serial + 1, ids[0]};
         ids += n;
         left -= n;
@@ -185,7 +187,8 @@ chunks_append(Chunks *chunks, StoreBatch *batch, UserId user,
     chunk_encode_run(chunks->row, cut->first, steps, run->n, place);
     store_batch_put(batch, key_chunk(user, (PostId){cut->first}),
                     chunks->row->data, chunks->row->len);
-    *tip = (ChunkTip){cut->last, cut->first, place.serial, tip->rows + 1, TRUE};
+    *tip = (ChunkTip){cut->last,     cut->first, place.serial,
+                      tip->rows + 1, run->n,     TRUE};
 }
 
 gboolean
@@ -232,13 +235,19 @@ chunks_change(Chunks *chunks, StoreBatch *batch, UserId user,
         return FALSE;
     }
     gint64 low = change_lowest(change);
+    if (change->n_add > 0 && tip->n > 0 &&
+        tip->n + change->n_add <= chunks->chunk_ids) {
+        low = MIN(low, tip->first);
+    }
     gboolean above = low > tip->last;
     if (change->n_add == 0 && above) {
         return TRUE;
     }
     ChunkPlace place = {tip->serial + 1, tip->first};
     g_array_set_size(chunks->old, 0);
-    if (!above && !chunks_lift(chunks, batch, user, low, &place)) {
+    /* The newest chunk must be the one that the tip knows of. */
+    if (!above && (!chunks_lift(chunks, batch, user, low, &place) ||
+                   chunks->lifted != tip->serial)) {
         return chunks_fail(user, error);
     }
     gint64 *old = (gint64 *)(gpointer)chunks->old->data;

@@ -3,7 +3,8 @@
  *
  * Rows of a user do not overlap and form a chain (chunk.h). A change rewrites
  * the chunks from the lowest id it touches upwards, and nothing below; ids
- * newer than all chunks, the common case, become a new row and read nothing.
+ * newer than all chunks, the common case, become a new row and read nothing,
+ * unless they are few enough to share one with the newest chunk.
  *
  * Thread: the apply thread.
  */
@@ -21,6 +22,7 @@ typedef struct ChunkTip {
     gint64 first;   /* the first id of the newest chunk */
     guint32 serial; /* of the newest chunk */
     guint32 rows;   /* how many chunks there are, at most */
+    guint n;        /* ids in the newest chunk */
     gboolean known; /* it was looked up */
 } ChunkTip;
 

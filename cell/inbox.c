@@ -52,7 +52,7 @@ struct Inbox {
     Tails *tails;        /* by local index */
     Span tips;           /* of ChunkTip, likewise: where chunks end */
     GArray *folds;       /* Fold: those staged */
-    GArray *raises;      /* Fold: floors staged by inbox_insert() */
+    GArray *inserts;     /* Fold: whose rows inbox_insert() staged */
     GHashTable *removed; /* local index -> GArray of gint64 to take out of
                             chunks */
     gboolean thrifty;    /* those due are to be sealed whole */
@@ -78,6 +78,7 @@ inbox_new(Store *store, const InboxTuning *tuning)
 {
     Inbox *inbox = g_new0(Inbox, 1);
     ensure(tuning->tail_ids_keep < tuning->tail_ids_max &&
+           tuning->tail_ids_max < TAIL_IDS_MAX / 2 &&
            tuning->window_chunks > 0 && tuning->slice > 0);
     inbox->tuning = *tuning;
     inbox->store = store;
@@ -85,7 +86,7 @@ inbox_new(Store *store, const InboxTuning *tuning)
     inbox->tails = tails_new(tuning->tail_ids_max);
     span_init(&inbox->tips, (gsize)TAIL_USERS_MAX * sizeof(ChunkTip));
     inbox->folds = g_array_new(FALSE, FALSE, sizeof(Fold));
-    inbox->raises = g_array_new(FALSE, FALSE, sizeof(Fold));
+    inbox->inserts = g_array_new(FALSE, FALSE, sizeof(Fold));
     inbox->removed = g_hash_table_new_full(NULL, NULL, NULL, inbox_array_free);
     inbox->merged = g_array_new(FALSE, FALSE, sizeof(gint64));
     inbox->chunks = chunks_new(store, tuning->chunk_ids);
@@ -99,7 +100,7 @@ inbox_free(Inbox *inbox)
     tails_free(inbox->tails);
     span_clear(&inbox->tips);
     g_array_unref(inbox->folds);
-    g_array_unref(inbox->raises);
+    g_array_unref(inbox->inserts);
     g_hash_table_unref(inbox->removed);
     g_array_unref(inbox->merged);
     chunks_free(inbox->chunks);
@@ -283,13 +284,13 @@ inbox_insert(Inbox *inbox, StoreBatch *batch, guint32 user,
              const InboxNews *news, GError **error)
 {
     UserId id = inbox_user_id(inbox, user);
-    Fold raise = {.user = user, .floor = inbox_floor(inbox, user)};
-    if (news->floor > raise.floor) {
-        raise.floor = news->floor;
-        inbox_stage_floor(batch, id, raise.floor);
-        g_array_append_val(inbox->raises, raise);
+    Fold insert = {.user = user, .floor = inbox_floor(inbox, user)};
+    if (news->floor > insert.floor) {
+        insert.floor = news->floor;
+        inbox_stage_floor(batch, id, insert.floor);
     }
-    gsize below = ids_lower_bound(news->ids, news->n, raise.floor);
+    g_array_append_val(inbox->inserts, insert);
+    gsize below = ids_lower_bound(news->ids, news->n, insert.floor);
     const gint64 *ids = news->ids + below;
     gsize n = news->n - below;
     if (tails_count(inbox->tails, user) + n > inbox->tuning.tail_ids_max) {
@@ -306,20 +307,46 @@ inbox_insert(Inbox *inbox, StoreBatch *batch, guint32 user,
     return TRUE;
 }
 
+/* Whether the inbox is longer than its window, as far as is known. */
+static gboolean
+inbox_is_long(Inbox *inbox, guint32 user)
+{
+    guint keep = inbox->tuning.window_chunks;
+    return inbox_tip(inbox, user)->rows > keep + keep / 4;
+}
+
+/* An inbox that is too long is cut by the next fold, in a batch of its own. */
+static void
+inbox_list_long(Inbox *inbox, guint32 user)
+{
+    if (inbox_is_long(inbox, user)) {
+        tails_list(inbox->tails, user);
+    }
+}
+
+/* A post still pending below the floor will be left out from here on: whoever
+   has an older snapshot, and so needs it, must look again. */
+static void
+inbox_raise_floor(Inbox *inbox, guint32 user, gint64 floor)
+{
+    gint64 tail[TAIL_IDS_MAX];
+    guint n = tails_get(inbox->tails, user, tail);
+    tails_set(inbox->tails, user, tail, n, TRUE);
+    tails_set_floor(inbox->tails, user, floor);
+}
+
 void
 inbox_inserted(Inbox *inbox)
 {
-    for (guint i = 0; i < inbox->raises->len; i++) {
-        const Fold *raise = &g_array_index(inbox->raises, Fold, i);
-        gint64 tail[TAIL_IDS_MAX];
-        guint n = tails_get(inbox->tails, raise->user, tail);
-        /* A post still pending below the floor will be left out from here on:
-           whoever has an older snapshot, and so needs it, looks again. */
-        tails_set(inbox->tails, raise->user, tail, n, TRUE);
-        tails_set_floor(inbox->tails, raise->user, raise->floor);
+    for (guint i = 0; i < inbox->inserts->len; i++) {
+        const Fold *insert = &g_array_index(inbox->inserts, Fold, i);
+        if (insert->floor > inbox_floor(inbox, insert->user)) {
+            inbox_raise_floor(inbox, insert->user, insert->floor);
+        }
+        inbox_list_long(inbox, insert->user);
     }
+    g_array_set_size(inbox->inserts, 0);
     chunks_refresh(inbox->chunks);
-    g_array_set_size(inbox->raises, 0);
 }
 
 void
@@ -356,18 +383,14 @@ inbox_to_seal(const Inbox *inbox, guint n)
     return n > inbox->tuning.tail_ids_max ? n - inbox->tuning.tail_ids_keep : 0;
 }
 
-/* Where the inbox is longer than its window, drop its oldest chunks. */
+/* Drop the oldest chunks of an inbox that is too long. In a batch without
+   another change of its user: the chunks are then all committed. */
 static gboolean
-inbox_fold_window(Inbox *inbox, StoreBatch *batch, UserId id, Fold *fold,
-                  GError **error)
+inbox_fold_window(Inbox *inbox, StoreBatch *batch, Fold *fold, GError **error)
 {
-    ChunkTip *tip = inbox_tip(inbox, fold->user);
-    guint keep = inbox->tuning.window_chunks;
-    if (tip->rows <= keep + keep / 4) {
-        return TRUE;
-    }
-    if (!chunks_drop(inbox->chunks, batch, id, keep, tip, &fold->floor,
-                     error)) {
+    UserId id = inbox_user_id(inbox, fold->user);
+    if (!chunks_drop(inbox->chunks, batch, id, inbox->tuning.window_chunks,
+                     inbox_tip(inbox, fold->user), &fold->floor, error)) {
         return FALSE;
     }
     if (fold->floor > inbox_floor(inbox, fold->user)) {
@@ -385,14 +408,14 @@ inbox_fold_newest(Inbox *inbox, StoreBatch *batch, const TailCopy *tail,
     UserId id = inbox_user_id(inbox, fold->user);
     ChunkTip *tip = inbox_tip(inbox, fold->user);
     ChunkRun run = {.bytes = tail->run, .n = fold->sealing};
-    if (run.n == 0 || run.n > 2 * inbox->tuning.chunk_ids) {
+    guint chunk_ids = inbox->tuning.chunk_ids;
+    if (run.n < chunk_ids / 2 || run.n == 0 || run.n > 2 * chunk_ids) {
         return FALSE;
     }
     gboolean good = idrun_cut(tail->run, tail->bytes, run.n, &run.cut);
     ensure(good);
     if (!chunks_know(inbox->chunks, id, tip, error) ||
-        run.cut.first <= tip->last ||
-        !inbox_fold_window(inbox, batch, id, fold, error)) {
+        run.cut.first <= tip->last) {
         return FALSE;
     }
     chunks_append(inbox->chunks, batch, id, &run, tip);
@@ -408,6 +431,11 @@ inbox_fold_user(Inbox *inbox, StoreBatch *batch, guint32 user, GError **error)
     tails_copy(inbox->tails, user, &copy);
     GArray *gone = g_hash_table_lookup(inbox->removed, GUINT_TO_POINTER(user));
     Fold fold = {.user = user, .sealing = inbox_to_seal(inbox, copy.n)};
+    if (gone == NULL && fold.sealing == 0 && inbox_is_long(inbox, user)) {
+        gboolean good = inbox_fold_window(inbox, batch, &fold, error);
+        g_array_append_val(inbox->folds, fold);
+        return good;
+    }
     if (gone == NULL &&
         inbox_fold_newest(inbox, batch, &copy, &fold, &failure)) {
         g_array_append_val(inbox->folds, fold);
@@ -471,6 +499,7 @@ inbox_folded(Inbox *inbox)
 {
     gsize sealed = 0;
     GArray *due = tails_due(inbox->tails);
+    g_array_set_size(due, due->len - inbox->folds->len);
     for (guint i = 0; i < inbox->folds->len; i++) {
         const Fold *fold = &g_array_index(inbox->folds, Fold, i);
         tails_drop(inbox->tails, fold->user, fold->sealing);
@@ -479,9 +508,11 @@ inbox_folded(Inbox *inbox)
         tails_unlist(inbox->tails, fold->user);
         g_hash_table_remove(inbox->removed, GUINT_TO_POINTER(fold->user));
     }
-    g_array_set_size(due, due->len - inbox->folds->len);
-    g_array_set_size(inbox->folds, 0);
     inbox->thrifty = inbox->thrifty && due->len > 0;
+    for (guint i = 0; i < inbox->folds->len; i++) {
+        inbox_list_long(inbox, g_array_index(inbox->folds, Fold, i).user);
+    }
+    g_array_set_size(inbox->folds, 0);
     chunks_refresh(inbox->chunks);
     return sealed;
 }

@@ -221,35 +221,54 @@ ingest_publish_progress(Ingest *ingest, const LogRecord *last)
     }
 }
 
-/* Keep within the memory budget, or say that it cannot be done. */
-static gboolean
-ingest_keep_budget(Ingest *ingest, GError **error)
+/* Near the memory budget: have tails sealed whole by the fold that follows. */
+static void
+ingest_relieve(Ingest *ingest)
 {
     State *state = ingest->state;
-    if (inbox_users(state->inbox) > TAIL_USERS_MAX - INGEST_BATCH_MAX) {
-        g_set_error(error, COMB_ERROR, COMB_ERROR_FULL,
-                    "the cell has as many users as it can, %u; add a cell",
-                    inbox_users(state->inbox));
-        return FALSE;
+    gsize budget = state->memory_bytes;
+    if (budget > 0 && state_note_memory(state) >= budget - budget / 10) {
+        inbox_relieve(state->inbox, INGEST_RELIEVE_USERS);
+        ingest->relieved += INGEST_RELIEVE_USERS;
     }
+}
+
+/* Whether the batch has left the state within its bounds; where sealing has
+   gone round all users and memory is passed all the same, it has not. */
+static gboolean
+ingest_check_bounds(Ingest *ingest, GError **error)
+{
+    State *state = ingest->state;
+    guint32 users = inbox_users(state->inbox);
     gsize budget = state->memory_bytes;
     gsize live = state_note_memory(state);
-    if (budget == 0 || live < budget - budget / 10) {
-        ingest->relieved = 0;
-        return TRUE;
+    if (users > TAIL_USERS_MAX - INGEST_BATCH_MAX) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_FULL,
+                    "the cell has as many users as it can, %u; add a cell",
+                    users);
+        return FALSE;
     }
-    if (live > budget && ingest->relieved > inbox_users(state->inbox)) {
+    if (budget > 0 && live > budget && ingest->relieved >= users) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_FULL,
                     "the memory budget of %" G_GSIZE_FORMAT
                     " bytes is used up by %u users and %" G_GUINT64_FORMAT
                     " follows; raise memory-mb, or move users away",
-                    budget, inbox_users(state->inbox),
-                    followers_edges(state->followers));
+                    budget, users, followers_edges(state->followers));
         return FALSE;
     }
-    inbox_relieve(state->inbox, INGEST_RELIEVE_USERS);
-    ingest->relieved += INGEST_RELIEVE_USERS;
+    if (live < budget - budget / 10) {
+        ingest->relieved = 0;
+    }
     return TRUE;
+}
+
+/* Seal what is due, all of it where memory is short. */
+static gboolean
+ingest_settle(Ingest *ingest, GError **error)
+{
+    ingest_relieve(ingest);
+    return effects_fold(ingest->effects, ingest->batch, error) &&
+           ingest_check_bounds(ingest, error);
 }
 
 /* Commit what is staged, with its effects: readers see none or all. */
@@ -263,10 +282,11 @@ ingest_commit(Ingest *ingest, const LogRecord *last, GError **error)
         return FALSE;
     }
     ingest_publish_progress(ingest, last);
-    return killpoint_hit(state->kill, KILL_COMMIT, error) &&
-           effects_after(ingest->effects, error) &&
-           ingest_keep_budget(ingest, error) &&
-           effects_fold(ingest->effects, ingest->batch, error) &&
+    if (!killpoint_hit(state->kill, KILL_COMMIT, error) ||
+        !effects_after(ingest->effects, error)) {
+        return FALSE;
+    }
+    return ingest_settle(ingest, error) &&
            fanout_slice(effects_fanout(ingest->effects), error);
 }
 
@@ -365,8 +385,7 @@ ingest_finish(Ingest *ingest, GError **error)
 {
     Fanout *fanout = effects_fanout(ingest->effects);
     while (fanout_pending(fanout) > 0) {
-        if (!fanout_slice(fanout, error) ||
-            !effects_fold(ingest->effects, ingest->batch, error)) {
+        if (!fanout_slice(fanout, error) || !ingest_settle(ingest, error)) {
             return FALSE;
         }
     }
@@ -435,7 +454,7 @@ ingest_step(Ingest *ingest, gint timeout_ms, GError **error)
     case LOG_READ_IDLE:
         ingest_idle(ingest);
         return fanout_slice(effects_fanout(ingest->effects), error) &&
-                       effects_fold(ingest->effects, ingest->batch, error)
+                       ingest_settle(ingest, error)
                    ? INGEST_IDLE
                    : INGEST_FAILED;
     case LOG_READ_RECORDS:

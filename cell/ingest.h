@@ -5,9 +5,9 @@
  *
  * Each step reads a batch of records, joins each into the rows (facts.h),
  * runs the effects on inboxes and commits rows and position together. What is
- * no valid
- * event is set aside and never stops the log (I8). What cannot be right - a
- * gap, a store that fails - fails the step for good with a reason (I10).
+ * no valid event is set aside and never stops the log (I8). What cannot be
+ * right - a gap, a store that fails - fails the step for good with a reason
+ * (I10).
  *
  * No thread and no clock in here: apply.h runs it as the cell's thread, the
  * simulation step by step.

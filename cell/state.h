@@ -53,7 +53,7 @@ typedef struct State {
     _Atomic guint64 *next;   /* per partition, the next offset to apply */
     guint64 *stored; /* per partition, the store's position at start: what a
                         replay writes again does not take it back */
-    _Atomic guint64 commits;    /* batches committed in the store\'s life */
+    _Atomic guint64 commits;    /* batches committed in the store's life */
     _Atomic gint64 as_of;       /* newest event id applied */
     _Atomic gint64 fresh_at_ms; /* wall time when the log was last seen to be
                                    all applied, or the last record's time */

@@ -356,6 +356,7 @@ tails_deliver(Tails *tails, const guint32 *users, guint n, gint64 id)
             tails_deliver_late(tails, users[i], id);
         }
         if (G_UNLIKELY(tail_n(tail) > tails->ids_due)) {
+            ensure(tail_n(tail) < TAIL_IDS_MAX);
             tails_list(tails, users[i]);
         }
     }

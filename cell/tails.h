@@ -15,7 +15,7 @@
 #include "cell/arena.h"
 #include "cell/idrun.h"
 
-/* Bytes and ids of the longest tail. */
+/* Bytes and ids of the longest tail: of what is due, and a batch on top. */
 #define TAIL_BYTES_MAX ARENA_BLOCK_BYTES_MAX
 #define TAIL_IDS_MAX (TAIL_BYTES_MAX / 2)
 
