@@ -91,6 +91,33 @@ highwater_checked(const guint8 *data, gsize len)
                XXH64(data, len - HIGHWATER_CHECK_BYTES, 0);
 }
 
+/* In the words of meta.c, which would say it next. */
+static gboolean
+highwater_check_owner(const guint8 *data, const MetaIdentity *identity,
+                      const char *path, GError **error)
+{
+    g_autofree char *other = NULL;
+    guint version = (guint)get_number(data + 8, 4);
+    guint cell = (guint)get_number(data + 12, 4);
+    if (memcmp(data, HIGHWATER_MAGIC, 8) != 0 || version != HIGHWATER_VERSION) {
+        other = g_strdup_printf("%s is of another version: it says %u, this "
+                                "is %d",
+                                path, version, HIGHWATER_VERSION);
+    } else if (cell != identity->cell) {
+        other = g_strdup_printf("cell: the data directory says %u, this is %u",
+                                cell, identity->cell);
+    } else if (get_number(data + 16, 8) != meta_log_hash(identity) ||
+               get_number(data + 24, 4) != identity->partitions) {
+        other = g_strdup_printf("the data directory follows another log; the "
+                                "log is '%s'",
+                                identity->log);
+    }
+    if (other != NULL) {
+        g_set_error_literal(error, COMB_ERROR, COMB_ERROR_MISMATCH, other);
+    }
+    return other == NULL;
+}
+
 gboolean
 highwater_read(const char *dir, const MetaIdentity *identity,
                Highwater *ret_high, GError **error)
@@ -110,14 +137,14 @@ highwater_read(const char *dir, const MetaIdentity *identity,
                     path);
         return FALSE;
     }
-    g_autoptr(GByteArray) head = g_byte_array_new();
-    highwater_put_head(head, identity);
-    if (memcmp(data, head->data, head->len) != 0 ||
-        len != head->len + (1 + (gsize)identity->partitions) * 8 +
+    if (!highwater_check_owner(data, identity, path, error)) {
+        return FALSE;
+    }
+    if (len != HIGHWATER_HEAD_BYTES + (1 + (gsize)identity->partitions) * 8 +
                    HIGHWATER_CHECK_BYTES) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_MISMATCH,
-                    "%s is another cell's, another log's or a newer version's",
-                    path);
+                    "%s has a good check but not the form of version %d", path,
+                    HIGHWATER_VERSION);
         return FALSE;
     }
     const guint8 *at = data + HIGHWATER_HEAD_BYTES;

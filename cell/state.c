@@ -245,6 +245,7 @@ state_load(State *state, const StateOptions *options, guint64 *ret_next,
     state->inbox = inbox_new(state->store, tuning);
     state->followers = followers_new();
     gboolean good = state_load_memory(state, &meta, ret_next, error);
+    state_note_memory(state);
     if (good && meta.home != NULL) {
         state_set_home(state, meta.home);
     }
