@@ -5,6 +5,7 @@
  * tail checkpoint is a file. In memory: what an opened, idle cell has more
  * than the process had before; the world is mapped from a file and no part.
  */
+#include "cell/followers.h"
 #include "tests/bench/bench.h"
 
 #include "tests/bench/usage.h"
@@ -108,6 +109,38 @@ bench_rest(const Bench *bench)
     return 0;
 }
 
+static int
+compare_u32(gconstpointer a, gconstpointer b)
+{
+    guint32 left = *(const guint32 *)a;
+    guint32 right = *(const guint32 *)b;
+    return (left > right) - (left < right);
+}
+
+/* What users cost in memory: each alike, and the blocks of their tails. */
+static void
+print_users(const Rig *rig)
+{
+    const Inbox *inbox = rig->state->inbox;
+    guint32 users = inbox_users(inbox);
+    g_autofree guint32 *blocks = g_new0(guint32, users);
+    guint64 all = 0;
+    TailCopy tail;
+    for (guint32 i = 0; i < users; i++) {
+        tails_copy(inbox_tails(inbox), i, &tail);
+        blocks[i] =
+            tail.n > 0 ? arena_class_bytes(arena_class_for(tail.bytes)) : 0;
+        all += blocks[i];
+    }
+    qsort(blocks, users, sizeof *blocks, compare_u32);
+    guint64 edges = followers_edges(rig->state->followers);
+    printf("\"user_bytes\":%.1f,\"tail_p1\":%u,\"tail_p50\":%u,"
+           "\"tail_p99\":%u,\"edge_bytes\":%.2f,",
+           (double)(inbox_live_bytes(inbox) - all) / users, blocks[users / 100],
+           blocks[users / 2], blocks[users - 1 - users / 100],
+           (double)followers_bytes(rig->state->followers) / (double)edges);
+}
+
 int
 bench_memory(const Bench *bench)
 {
@@ -122,7 +155,9 @@ bench_memory(const Bench *bench)
     }
     double took = usage_now_us() - begin;
     guint64 after = usage_status("RssAnon:");
-    printf("{\"anon\":%" G_GUINT64_FORMAT
+    printf("{");
+    print_users(rig);
+    printf("\"anon\":%" G_GUINT64_FORMAT
            ",\"open_s\":%.3f,\"applied\":%" G_GUINT64_FORMAT "}\n",
            after - before, took / 1e6, rig->next);
     rig_close(rig);

@@ -141,10 +141,10 @@ class Engine:
                         [run["page500_warm_us"] / run["page1_warm_us"]
                          for run in runs], "", rss=rss)
         self.report.add("below_window_ms",
-                        [run["last_warm_us"] / 1000 for run in runs], "ms")
+                        [run["below_warm_us"] / 1000 for run in runs], "ms")
         self.report.add("below_window_cold_ms",
-                        [run["last_cold_us"] / 1000 for run in runs], "ms")
-        for place in ("page1", "page500"):
+                        [run["below_cold_us"] / 1000 for run in runs], "ms")
+        for place in ("page1", "page500", "last"):
             for how in ("warm", "cold"):
                 self.report.add(f"{place}_{how}_us",
                                 [run[f"{place}_{how}_us"] for run in runs],
@@ -203,6 +203,12 @@ class Engine:
                         [run["anon"] / entries for run in memory], "B",
                         less=True, peer="redis-list",
                         peer_values=[listed["bytes_per_entry"]])
+        for figure, key in (("ram_user_fixed_bytes", "user_bytes"),
+                            ("ram_tail_idle_bytes", "tail_p1"),
+                            ("ram_tail_median_bytes", "tail_p50"),
+                            ("ram_tail_busy_bytes", "tail_p99"),
+                            ("ram_bytes_per_edge", "edge_bytes")):
+            self.report.add(figure, [run[key] for run in memory], "B")
         self.report.add("disk_bytes_all",
                         [rest["rows"]["all"] + rest["tails"]], "B")
         kinds = ", ".join(f"{letter} {size / 1e6:.1f} MB"
