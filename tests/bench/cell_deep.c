@@ -1,10 +1,10 @@
 /*
- * B4. The longest inboxes of the world, read at the top, at page 500 (or the
- * deepest whole page where there are fewer), and at their very end; and a page
- * of median readers whose windows have been emptied, so that it is merged from
- * the timelines of those they follow. Cold: the first read
- * of each place in a process that has just opened the cell, with the files
- * out of the page cache. Warm: the median of more reads of the same.
+ * B4. The longest inboxes of the world, read at the top and at page 500 (or
+ * the deepest whole page where there are fewer); and a page of median readers
+ * whose windows have been emptied, so that it is merged from the timelines of
+ * those they follow. Cold: the first read of each place in a process that has
+ * just opened the cell, with the files out of the page cache. Warm: the median
+ * of more reads of the same.
  *
  * The cursors are known from the world, so reaching a place warms nothing.
  */
@@ -28,11 +28,10 @@
 
 typedef struct Place {
     const char *name;
-    guint page; /* 1 is the newest; 0: the last whole one */
+    guint page; /* 1 is the newest */
 } Place;
 
-static const Place places[] = {
-    {"page1", 1}, {"page500", DEEP_PAGE}, {"last", 0}};
+static const Place places[] = {{"page1", 1}, {"page500", DEEP_PAGE}};
 
 /* By user, how many posts the fill has for it. Owns: the caller frees. */
 static guint32 *
@@ -138,7 +137,7 @@ static gint64
 place_from(const Place *place, const GArray *ids)
 {
     guint pages = ids->len / PAGE_LIMIT_DEFAULT;
-    guint page = place->page == 0 ? pages : MIN(place->page, pages);
+    guint page = MIN(place->page, pages);
     if (page <= 1) {
         return G_MAXINT64;
     }

@@ -144,7 +144,7 @@ class Engine:
                         [run["below_warm_us"] / 1000 for run in runs], "ms")
         self.report.add("below_window_cold_ms",
                         [run["below_cold_us"] / 1000 for run in runs], "ms")
-        for place in ("page1", "page500", "last"):
+        for place in ("page1", "page500"):
             for how in ("warm", "cold"):
                 self.report.add(f"{place}_{how}_us",
                                 [run[f"{place}_{how}_us"] for run in runs],
