@@ -367,8 +367,8 @@ set_prefetch_end(const FollowersSet *set)
 }
 
 void
-followers_add_many(Followers *followers, const UserId *authors, guint n,
-                   guint32 user)
+followers_add_many(Followers *followers, const UserId *authors,
+                   const guint32 *users, guint n)
 {
     guint32 indexes[MANY];
     for (guint done = 0; done < n; done += MANY) {
@@ -387,9 +387,15 @@ followers_add_many(Followers *followers, const UserId *authors, guint n,
             set_prefetch_end(followers_set(followers, indexes[i]));
         }
         for (guint i = 0; i < some; i++) {
-            followers_add(followers, indexes[i], user);
+            followers_add(followers, indexes[i], users[done + i]);
         }
     }
+}
+
+guint
+followers_shard(UserId author)
+{
+    return idmap_shard(author.v);
 }
 
 static gboolean

@@ -45,13 +45,21 @@ guint32 followers_find(const Followers *followers, UserId author);
 gboolean followers_add(Followers *followers, guint32 author, guint32 user);
 
 /**
- * followers_add_many() - @user follows @n @authors from now on
+ * followers_add_many() - each of @n @users follows the author beside it
  *
- * Effect: as followers_author() and followers_add() of each, but what they
- *         look at is fetched ahead: 150 million edges are loaded at a start.
+ * Effect: as followers_author() and followers_add() of each, in order; what
+ *         they look at is fetched ahead. Fastest where the authors are of one
+ *         shard.
  */
-void followers_add_many(Followers *followers, const UserId *authors, guint n,
-                        guint32 user);
+void followers_add_many(Followers *followers, const UserId *authors,
+                        const guint32 *users, guint n);
+
+/* Authors are dealt out to so many shards, by a hash: those of one lie near
+   each other. */
+#define FOLLOWERS_SHARDS IDMAP_SHARDS
+
+/** followers_shard() - the author's, below FOLLOWERS_SHARDS. Thread: any. */
+guint followers_shard(UserId author);
 
 /** followers_remove() - no longer. FALSE: did not, nothing changed. */
 gboolean followers_remove(Followers *followers, guint32 author, guint32 user);

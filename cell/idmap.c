@@ -18,7 +18,6 @@
 #include <stdatomic.h>
 
 #define SHARD_BITS 8
-#define SHARDS (1u << SHARD_BITS)
 #define SEGMENT_BITS 16
 #define SEGMENT_IDS (1u << SEGMENT_BITS)
 #define SEGMENTS (1u << (32 - SEGMENT_BITS))
@@ -37,12 +36,14 @@ struct IdMapSlots {
     _Atomic guint32 slot[]; /* index + 1; 0: empty */
 };
 
+G_STATIC_ASSERT(IDMAP_SHARDS == 1u << SHARD_BITS);
+
 struct IdMap {
     _Atomic(gint64 *) segments[SEGMENTS]; /* ids by index; NULL: not yet */
-    _Atomic(IdMapSlots *) shards[SHARDS]; /* NULL: nothing in it */
-    guint32 used[SHARDS];                 /* per shard; the writer's */
-    _Atomic guint32 count;                /* set after an id can be found */
-    _Atomic gsize bytes;                  /* of this and all below */
+    _Atomic(IdMapSlots *) shards[IDMAP_SHARDS]; /* NULL: nothing in it */
+    guint32 used[IDMAP_SHARDS];                 /* per shard; the writer's */
+    _Atomic guint32 count; /* set after an id can be found */
+    _Atomic gsize bytes;   /* of this and all below */
 };
 
 /* The finaliser of splitmix64 (Steele, Lea and Flood, "Fast splittable
@@ -57,9 +58,15 @@ idmap_hash(gint64 id)
 }
 
 static guint
-idmap_shard(guint64 hash)
+idmap_shard_hashed(guint64 hash)
 {
     return (guint)(hash >> (64 - SHARD_BITS));
+}
+
+guint
+idmap_shard(gint64 id)
+{
+    return idmap_shard_hashed(idmap_hash(id));
 }
 
 IdMap *
@@ -73,7 +80,7 @@ idmap_new(void)
 void
 idmap_free(IdMap *map)
 {
-    for (guint i = 0; i < SHARDS; i++) {
+    for (guint i = 0; i < IDMAP_SHARDS; i++) {
         IdMapSlots *slots =
             atomic_load_explicit(&map->shards[i], memory_order_acquire);
         while (slots != NULL) {
@@ -100,7 +107,7 @@ static guint32
 idmap_find_hashed(const IdMap *map, guint64 hash, gint64 id)
 {
     const IdMapSlots *slots = atomic_load_explicit(
-        &map->shards[idmap_shard(hash)], memory_order_acquire);
+        &map->shards[idmap_shard_hashed(hash)], memory_order_acquire);
     if (slots == NULL) {
         return IDMAP_NONE;
     }
@@ -127,7 +134,7 @@ idmap_prefetch(const IdMap *map, gint64 id)
 {
     guint64 hash = idmap_hash(id);
     const IdMapSlots *slots = atomic_load_explicit(
-        &map->shards[idmap_shard(hash)], memory_order_acquire);
+        &map->shards[idmap_shard_hashed(hash)], memory_order_acquire);
     if (slots != NULL) {
         __builtin_prefetch(&slots->slot[(guint32)hash & slots->mask]);
     }
@@ -149,7 +156,7 @@ idmap_prefetch_id(const IdMap *map, gint64 id)
 {
     guint64 hash = idmap_hash(id);
     const IdMapSlots *slots = atomic_load_explicit(
-        &map->shards[idmap_shard(hash)], memory_order_acquire);
+        &map->shards[idmap_shard_hashed(hash)], memory_order_acquire);
     if (slots != NULL) {
         idmap_prefetch_entry(map, slots, (guint32)hash & slots->mask);
     }
@@ -244,7 +251,7 @@ idmap_add(IdMap *map, gint64 id)
     }
     index = atomic_load_explicit(&map->count, memory_order_relaxed);
     ensure(index != IDMAP_NONE);
-    guint shard = idmap_shard(hash);
+    guint shard = idmap_shard_hashed(hash);
     idmap_set_id(map, index, id);
     idmap_slots_put(idmap_make_room(map, shard), hash, index + 1);
     map->used[shard]++;

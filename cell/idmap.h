@@ -7,7 +7,7 @@
  * or does not. An id whose addition happened before is always found.
  *
  * About 21 to 34 bytes an id at scale, of it 8 for the id. An addition now
- * and then grows one of 256 parts, for a millisecond at 10 million ids.
+ * and then grows one of 256 shards, for a millisecond at 10 million ids.
  */
 #pragma once
 
@@ -22,6 +22,12 @@ typedef struct IdMap IdMap;
 IdMap *idmap_new(void);
 void idmap_free(IdMap *map);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IdMap, idmap_free)
+
+/* Ids are dealt out to so many shards, by a hash. */
+#define IDMAP_SHARDS 256u
+
+/** idmap_shard() - that of @id. Thread: any. */
+guint idmap_shard(gint64 id);
 
 /** idmap_find() - the index of @id, or IDMAP_NONE. Thread: any. */
 guint32 idmap_find(const IdMap *map, gint64 id);

@@ -11,7 +11,7 @@
 #include "cell/state.h"
 
 #include "cell/edges.h"
-#include "cell/followers.h"
+#include "cell/followload.h"
 #include "cell/highwater.h"
 #include "cell/tailfile.h"
 #include "ops/kit/ensure.h"
@@ -92,14 +92,19 @@ state_declare_metrics(State *state)
     }
 }
 
+typedef struct StateEdges {
+    Inbox *inbox;     /* borrowed */
+    FollowLoad *load; /* borrowed */
+} StateEdges;
+
 /* The edges of one row of a homed user, into the index. */
 static void
-state_load_edges(UserId follower, const UserId *followees, guint n,
-                 gpointer user_data)
+state_load_row(UserId follower, const UserId *followees, guint n,
+               gpointer user_data)
 {
-    State *state = user_data;
-    guint32 user = inbox_add_user(state->inbox, follower);
-    followers_add_many(state->followers, followees, n, user);
+    StateEdges *edges = user_data;
+    guint32 user = inbox_add_user(edges->inbox, follower);
+    followload_add(edges->load, followees, n, user);
 }
 
 static gboolean
@@ -119,19 +124,13 @@ state_check_not_older(const State *state, const guint64 *store,
     return TRUE;
 }
 
-/* Followers, tails and floors; *ret_next is where to replay from. */
+/* The tails, and in *ret_next where to replay from. */
 static gboolean
-state_load_memory(State *state, const Meta *meta, guint64 *ret_next,
-                  GError **error)
+state_load_tails(State *state, const Meta *meta, guint64 *ret_next,
+                 GError **error)
 {
     GError *failure = NULL;
     memset(ret_next, 0, state->identity.partitions * sizeof *ret_next);
-    /* Edges first: they come in order of user, so that local indexes ascend
-       and every set of followers is appended to. */
-    if (!edges_scan(state->store, state_load_edges, state, error) ||
-        !killpoint_hit(state->kill, KILL_RECOVERY, error)) {
-        return FALSE;
-    }
     gboolean have = tailfile_load(state->dir, &state->identity, state->inbox,
                                   ret_next, &failure);
     if (failure != NULL) {
@@ -144,10 +143,26 @@ state_load_memory(State *state, const Meta *meta, guint64 *ret_next,
                     state->dir, state->dir, state->dir);
         return FALSE;
     }
-    return (!have || state_check_not_older(state, meta->next, ret_next,
-                                           "tail checkpoint", error)) &&
-           inbox_load_floors(state->inbox, error) &&
-           killpoint_hit(state->kill, KILL_RECOVERY, error);
+    return !have || state_check_not_older(state, meta->next, ret_next,
+                                          "tail checkpoint", error);
+}
+
+/* Followers, tails and floors. */
+static gboolean
+state_load_memory(State *state, const Meta *meta, guint64 *ret_next,
+                  GError **error)
+{
+    StateEdges edges = {state->inbox, followload_begin(state->followers)};
+    /* Edges first: they come in order of user, so that local indexes ascend
+       and every set of followers is appended to. Their end is waited for last:
+       tails are loaded beside it. */
+    gboolean good = edges_scan(state->store, state_load_row, &edges, error) &&
+                    killpoint_hit(state->kill, KILL_RECOVERY, error) &&
+                    state_load_tails(state, meta, ret_next, error) &&
+                    inbox_load_floors(state->inbox, error) &&
+                    killpoint_hit(state->kill, KILL_RECOVERY, error);
+    followload_end(edges.load);
+    return good;
 }
 
 /* FALSE: the store has less than the high-water file knows of. */

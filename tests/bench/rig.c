@@ -110,8 +110,8 @@ rig_open(const RigOptions *options)
     rig->checkpoint_s = options->checkpoint_s;
     usage_pin(USAGE_LOAD_CORE);
     rig_open_logs(rig, options);
-    usage_pin(USAGE_SERVER_CORE);
-    usage_pin_named("rocksdb", USAGE_SERVER_CORE);
+    /* Opening is not per core; what comes after it is. */
+    usage_unpin();
     StateOptions state = {
         .dir = rig->cell_dir,
         .identity = {0, log_identity(rig->log), 1},
@@ -119,6 +119,8 @@ rig_open(const RigOptions *options)
     };
     rig->state = state_open(&state, &rig->next, &error);
     rig_check(error);
+    usage_pin(USAGE_SERVER_CORE);
+    usage_pin_named("rocksdb", USAGE_SERVER_CORE);
     return rig;
 }
 

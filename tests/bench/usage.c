@@ -23,6 +23,14 @@ usage_pin(guint core)
 }
 
 void
+usage_unpin(void)
+{
+    cpu_set_t set;
+    memset(&set, 0xff, sizeof set);
+    (void)sched_setaffinity(0, sizeof set, &set);
+}
+
+void
 usage_pin_named(const char *prefix, guint core)
 {
     g_autoptr(GDir) dir = g_dir_open("/proc/self/task", 0, NULL);

@@ -15,6 +15,10 @@
  */
 void usage_pin(guint core);
 
+/** usage_unpin() - let the calling thread, and those that it will start, be on
+ * any core. */
+void usage_unpin(void);
+
 /**
  * usage_pin_named() - put the threads whose names begin with @prefix on @core
  *

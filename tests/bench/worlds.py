@@ -43,7 +43,9 @@ class World:
         self.params = {**SIZES[size], **changed}
         self.build = build
         self.size = size
-        self.path = ROOT / "build" / f"bench-world-{size}-{disk_format()}"
+        fill = self.params["fill"]
+        name = size if fill == SIZES[size]["fill"] else f"{size}-{fill}"
+        self.path = ROOT / "build" / f"bench-world-{name}-{disk_format()}"
         self.graph = self.path / "graph"
         self.facts = {}
 
