@@ -14,9 +14,8 @@
 
 #define GRACE_MS 1000
 
-/* Splits HOST:PORT, [HOST]:PORT. */
-static gboolean
-parse_address(const char *address, char **ret_host, guint16 *ret_port)
+gboolean
+peer_split_address(const char *address, char **ret_host, guint16 *ret_port)
 {
     const char *colon = strrchr(address, ':');
     guint64 port = 0;
@@ -79,7 +78,7 @@ peer_open_address(const Ctl *ctl, const char *what, const char *address,
     g_autofree char *host = NULL;
     guint16 port = 0;
 
-    if (!parse_address(address, &host, &port)) {
+    if (!peer_split_address(address, &host, &port)) {
         (void)ctl_usage_error(error, "%s \"%s\" is not HOST:PORT", what,
                               address);
         return NULL;
@@ -107,13 +106,17 @@ peer_open_gateway(const Ctl *ctl, GError **error)
         COMB_TYPE_FIREHOSE_CLIENT, error);
 }
 
+const char *
+peer_router_address(const Ctl *ctl)
+{
+    return pick_address(ctl->router, "COMB_ROUTER", "127.0.0.1:9100");
+}
+
 Peer *
 peer_open_router(const Ctl *ctl, GError **error)
 {
-    return peer_open_address(
-        ctl, "router",
-        pick_address(ctl->router, "COMB_ROUTER", "127.0.0.1:9100"),
-        COMB_TYPE_DASHBOARD_CLIENT, error);
+    return peer_open_address(ctl, "router", peer_router_address(ctl),
+                             COMB_TYPE_DASHBOARD_CLIENT, error);
 }
 
 Peer *

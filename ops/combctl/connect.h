@@ -28,6 +28,14 @@ typedef struct Peer {
     CombRequestContext *context; /* for every call: who asks, deadline */
 } Peer;
 
+/** peer_split_address() - HOST:PORT or [HOST]:PORT; FALSE: neither. Gives. */
+gboolean peer_split_address(const char *address, char **ret_host,
+                            guint16 *ret_port);
+
+/** peer_router_address() - the flag, else the environment, else the default;
+ * borrowed. */
+const char *peer_router_address(const Ctl *ctl);
+
 /** peer_open_gateway() - Firehose. Fails: COMB_ERROR_UNREACHABLE, NULL. */
 Peer *peer_open_gateway(const Ctl *ctl, GError **error);
 

@@ -69,6 +69,7 @@ gboolean ctl_usage_error(GError **error, const char *format, ...)
 Names *ctl_names(Ctl *ctl);
 
 /* The commands of each file; a table ends with a NULL name. */
+const CtlCommand *bench_commands(void);
 const CtlCommand *import_commands(void);
 const CtlCommand *map_commands(void);
 const CtlCommand *post_commands(void);

@@ -23,7 +23,7 @@ typedef const CtlCommand *(*CommandsOf)(void);
 
 static const CommandsOf families[] = {
     import_commands, post_commands, read_commands,
-    status_commands, map_commands,
+    status_commands, map_commands,  bench_commands,
 };
 
 static GOptionGroup *
