@@ -63,7 +63,8 @@ cell_open(Cell *cell, Log *firehose, MapFeed *feed, guint64 *ret_next,
         return FALSE;
     }
     ServeOptions serve_options = {cell->options.host, cell->options.port,
-                                  cell->options.threads};
+                                  cell->options.threads,
+                                  cell->options.connections_max};
     cell->serve = serve_start(&serve_options, cell->state, firehose, error);
     return cell->serve != NULL;
 }

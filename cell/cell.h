@@ -19,9 +19,10 @@ typedef struct CellOptions {
     const char *host;
     guint16 port; /* 0: any free one */
     guint threads;
-    guint checkpoint_s; /* seconds between tail checkpoints */
-    gsize memory_bytes; /* for inboxes and followers; 0: 60 % of what the
-                           machine has */
+    guint connections_max; /* more are closed at once; 0: 10,000 */
+    guint checkpoint_s;    /* seconds between tail checkpoints */
+    gsize memory_bytes;    /* for inboxes and followers; 0: 60 % of what the
+                              machine has */
     guint memory_share; /* cells on this machine, where it is 0; at least 1 */
     guint fanout_slice; /* deliveries of a big fan-out between two batches */
     KillPoints *kill;   /* borrowed, outlive the cell; NULL: never */

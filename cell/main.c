@@ -16,6 +16,7 @@ typedef struct Options {
     gint64 admin_port;
     char *data_dir; /* NULL: the default */
     gint64 threads;
+    gint64 connections_max;
     gint64 checkpoint_s;
     gint64 memory_mb;
     gint64 fanout_slice;
@@ -41,6 +42,10 @@ static const Setting settings[] = {
      "directory."},
     {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",
      "Threads that serve calls."},
+    {"connections-max", SETTING_INT, PLACE(connections_max), "10000", 1,
+     1 << 20, "",
+     "Connections at once; more are closed. The limit of open files binds, "
+     "too."},
     {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "30", 1, 3600, "s",
      "Time between tail checkpoints: what a restart replays, at most."},
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",
@@ -98,6 +103,7 @@ run_cell(const Options *options, const char *dir, LogCluster *cluster,
         .host = options->host,
         .port = (guint16)options->port,
         .threads = (guint)options->threads,
+        .connections_max = (guint)options->connections_max,
         .checkpoint_s = (guint)options->checkpoint_s,
         .memory_bytes = (gsize)options->memory_mb << 20,
         .memory_share = 1,

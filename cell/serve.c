@@ -413,7 +413,9 @@ serve_start(const ServeOptions *options, State *state, Log *firehose,
         .host = options->host,
         .port = options->port,
         .threads = options->threads,
-        .connections_max = SERVE_CONNECTIONS_MAX,
+        .connections_max = options->connections_max != 0
+                               ? options->connections_max
+                               : SERVE_CONNECTIONS_MAX,
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = SERVE_IN_FLIGHT_MAX,
         .methods = serve_methods,

@@ -15,6 +15,7 @@ typedef struct ServeOptions {
     const char *host;
     guint16 port; /* 0: any free one */
     guint threads;
+    guint connections_max; /* 0: 10,000 */
 } ServeOptions;
 
 /**

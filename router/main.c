@@ -20,6 +20,7 @@ typedef struct Options {
     gint64 port;
     gint64 admin_port;
     gint64 threads;
+    gint64 connections_max;
     char *data_dir;
     gint64 cell_timeout_ms;
     gint64 cell_in_flight_max;
@@ -39,6 +40,10 @@ static const Setting settings[] = {
      "Port for /metrics, /healthz and /readyz; 0: any free one."},
     {"threads", SETTING_INT, PLACE(threads), "1", 1, 256, "",
      "Threads that serve calls."},
+    {"connections-max", SETTING_INT, PLACE(connections_max), "10000", 1,
+     1 << 20, "",
+     "Connections at once; more are closed. The limit of open files binds, "
+     "too."},
     {"data-dir", SETTING_STRING, PLACE(data_dir), NULL, 0, 0, "",
      "Directory of the cached cell map; by default comb/router in the XDG "
      "state directory."},
@@ -106,6 +111,7 @@ start_router(Daemon *daemon, GError **error)
         .host = options->host,
         .port = (guint16)options->port,
         .threads = (guint)options->threads,
+        .connections_max = (guint)options->connections_max,
         .cell_timeout_ms = (guint)options->cell_timeout_ms,
         .cell_in_flight_max = (guint)options->cell_in_flight_max,
     };

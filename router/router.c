@@ -170,7 +170,9 @@ router_start(const RouterOptions *options, MapFeed *feed, Metrics *metrics,
         .host = options->host,
         .port = options->port,
         .threads = options->threads,
-        .connections_max = CONNECTIONS_MAX,
+        .connections_max = options->connections_max != 0
+                               ? options->connections_max
+                               : CONNECTIONS_MAX,
         .frame_bytes_max = CALL_BYTES_MAX,
         .in_flight_max = IN_FLIGHT_MAX,
         .methods = methods,

@@ -32,6 +32,10 @@ static const Setting settings[] = {
      "Port of /metrics, /healthz and /readyz; 0 takes any."},
     {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",
      "Threads that serve calls, in each of gateway, router and cells."},
+    {"connections-max", SETTING_INT, PLACE(connections_max), "10000", 1,
+     1 << 20, "",
+     "Connections at once, of the router and of each cell; more are closed. "
+     "The limit of open files binds, too."},
     {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "30", 1, 86400, "s",
      "Between two tail checkpoints of a cell."},
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",

@@ -143,6 +143,7 @@ start_cell(Solo *solo, GError **error)
         .host = CELL_HOST,
         .port = 0,
         .threads = (guint)solo->options->threads,
+        .connections_max = (guint)solo->options->connections_max,
         .checkpoint_s = (guint)solo->options->checkpoint_s,
         .memory_bytes = (gsize)solo->options->memory_mb << 20,
         .memory_share = (guint)solo->options->cells,
@@ -202,6 +203,7 @@ start_router(Solo *solo, GError **error)
         .host = solo->options->host,
         .port = (guint16)solo->options->router_port,
         .threads = (guint)solo->options->threads,
+        .connections_max = (guint)solo->options->connections_max,
         .cell_timeout_ms = CELL_TIMEOUT_MS,
         .cell_in_flight_max = CELL_IN_FLIGHT_MAX,
     };
