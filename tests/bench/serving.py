@@ -2,7 +2,9 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +22,13 @@ WARM_S = 1
 RUN_S = 2
 OPEN_S = 5
 OPEN_SHARE = 0.6
+# Where neither router nor cell is busy.
+QUIET_RATE = 1000
+IDLE = 50_000
+# Of the files that a process may have, those that are no idle connection.
+IDLE_SPARE = 1200
+HOLDER_MAX = 15_000
+HERE = pathlib.Path(__file__).resolve().parent
 
 # The cell must have applied it within a minute or two; how many users there
 # are beyond those who read changes little.
@@ -174,7 +183,6 @@ class Redis(Server):
 
 def free_port():
     """A port nobody listens on now."""
-    import socket  # pylint: disable=import-outside-toplevel
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -314,3 +322,115 @@ class Serving:
             self.report.add(f"{name}{figure}_ms",
                             [run[f"{figure}_us"] / 1000 for run in runs],
                             "ms", rate=rate)
+        self.report.add(f"{name}sent_late_p99_ms",
+                        [run["sent_late_p99_us"] / 1000 for run in runs],
+                        "ms")
+
+    # ---- B10 ----
+
+    def b10(self):
+        """What the router adds: at a rate that keeps neither busy, and its
+        CPU time a page beside the cell's."""
+        direct, routed, cells, routers = [], [], [], []
+        shape = SHAPES[""]
+        with Solo(self.world, self.flags) as solo:
+            for turn in range(self.runs):
+                quiet = ("--rate", QUIET_RATE, "--seed", turn + 1)
+                for address, into in ((solo.cell, direct),
+                                      (solo.router, routed)):
+                    self.bench(address, shape, WARM_S, *quiet)
+                    into.append(self.bench(address, shape, OPEN_S, *quiet))
+                cell, alone = self.busiest(self.watched(
+                    solo, self.bench, solo.cell, shape, RUN_S))
+                _, router = self.busiest(self.watched(
+                    solo, self.bench, solo.router, shape, RUN_S), cell)
+                cells.append(alone)
+                routers.append(router)
+        self.begin("B10")
+        for figure in ("p50_us", "p99_us"):
+            self.report.add(f"added_{figure}",
+                            [with_it[figure] - without[figure] for
+                             with_it, without in zip(routed, direct)], "us")
+            self.report.add(f"direct_{figure}",
+                            [run[figure] for run in direct], "us")
+        self.report.add("pages_ratio",
+                        [cell / router for cell, router in
+                         zip(cells, routers)], "")
+        self.report.add("router_pages_per_s_core",
+                        [1e6 / router for router in routers], "1/s",
+                        peer="cell", peer_values=[1e6 / cell
+                                                  for cell in cells])
+        self.report.note(
+            f"p50 and p99: {QUIET_RATE:,} pages/s (Poisson), router and cell "
+            f"on one core, direct and routed in turns. Pages/s of a core by "
+            f"the CPU time of the router's and of the cell's thread, closed "
+            f"loops.")
+
+    @staticmethod
+    def busiest(run, other_than=None):
+        """The thread with the most CPU time a page; and how much."""
+        return max(((thread, used) for thread, used in run["threads"].items()
+                    if thread != other_than), key=lambda pair: pair[1])
+
+    # ---- B12 ----
+
+    def b12(self):
+        """Idle connections beside a few that are used."""
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        count = min(IDLE, most - IDLE_SPARE)
+        bytes_each, before, beside = [], [], []
+        for turn in range(self.runs):
+            with Solo(self.world, [f"--connections-max={count + 1000}",
+                                   *self.flags]) as solo:
+                quiet = ("--rate", QUIET_RATE, "--seed", turn + 1)
+                shape = SHAPES[""]
+                self.bench(solo.cell, shape, WARM_S, *quiet)
+                before.append(self.bench(solo.cell, shape, OPEN_S, *quiet))
+                memory = solo.memory()
+                with Idle(self.world, solo.cell, count):
+                    bytes_each.append((solo.memory() - memory) / count)
+                    self.bench(solo.cell, shape, WARM_S, *quiet)
+                    beside.append(self.bench(solo.cell, shape, OPEN_S,
+                                             *quiet))
+        self.begin("B12")
+        self.report.add("connections", [count], "", limit=IDLE)
+        self.report.add("bytes_per_connection", bytes_each, "B", limit=20_000)
+        for rank in ("p50", "p99"):
+            self.report.add(f"{rank}_ratio",
+                            [with_them[f"{rank}_us"] / without[f"{rank}_us"]
+                             for with_them, without in zip(beside, before)],
+                            "", limit=2)
+        self.report.add("p99_us", [run["p99_us"] for run in beside], "us")
+        self.report.add("p99_without_us", [run["p99_us"] for run in before],
+                        "us")
+        self.report.note(
+            f"{count:,} connections, each of which has read one page and then "
+            f"does nothing"
+            + ("" if count == IDLE else
+               f" (not {IDLE:,}: a process may have {most:,} files here)")
+            + f"; resident memory of the cell's process, sockets of the "
+            f"kernel not in it; p99 of {QUIET_RATE:,} pages/s (Poisson).")
+
+
+class Idle:
+    """Connections that do nothing, in as many processes as it takes."""
+
+    def __init__(self, world, address, count):
+        user = world.readers.read_text().split("\n", 1)[0]
+        self.holders = []
+        for i, begin in enumerate(range(0, count, HOLDER_MAX)):
+            self.holders.append(subprocess.Popen(
+                [HERE / "idle.py", address,
+                 str(min(HOLDER_MAX, count - begin)), user, str(2 + 2 * i)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                preexec_fn=pin_load))
+
+    def __enter__(self):
+        for holder in self.holders:
+            if holder.stdout.readline() != "ready\n":
+                sys.exit("idle connections could not be opened")
+        return self
+
+    def __exit__(self, *_):
+        for holder in self.holders:
+            holder.communicate()
