@@ -48,6 +48,12 @@ int serve_digest(const Serve *serve);
 /** serve_expected() - the same from the world itself. */
 int serve_expected(const Serve *serve);
 
+/** serve_copy_follows() - (user, author) rows, for PostgreSQL's COPY. */
+int serve_copy_follows(const Serve *serve);
+
+/** serve_copy_posts() - (id, author, body) rows, likewise. */
+int serve_copy_posts(const Serve *serve);
+
 /** serve_limit() - answer every call with one page, precomputed: what sockets
  * allow. */
 int serve_limit(const Serve *serve);

@@ -20,6 +20,8 @@ static const struct {
     {"readers", serve_readers},
     {"digest", serve_digest},
     {"expected", serve_expected},
+    {"copy-follows", serve_copy_follows},
+    {"copy-posts", serve_copy_posts},
     {"limit", serve_limit},
     {"redis-fill", serve_redis_fill},
     {"redis-read", serve_redis_read},

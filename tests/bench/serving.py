@@ -10,6 +10,7 @@ import sys
 import time
 
 import peers
+import scatter
 import worlds
 
 LOAD_CORE = 1
@@ -70,6 +71,13 @@ class PageWorld:
         return self.tool("comb-bench-serve", command, "--graph", self.graph,
                          "--users", self.users, "--fill", FILL, "--limit",
                          PAGE, *flags)
+
+    def pipe(self, command):
+        """A command of comb-bench-serve whose output somebody reads."""
+        return subprocess.Popen(
+            [self.build / "bin/comb-bench-serve", command, "--graph",
+             self.graph, "--fill", str(FILL)], stdout=subprocess.PIPE,
+            preexec_fn=pin_load)
 
     def prepare(self, fresh):
         """Make it, unless it is there."""
@@ -191,11 +199,12 @@ def free_port():
 class Serving:
     """Measures one page world; a method a benchmark."""
 
-    def __init__(self, world, report, runs, flags):
+    def __init__(self, world, report, runs, flags, extra):
         self.world = world
         self.report = report
         self.runs = runs
         self.flags = flags
+        self.extra = extra # peers asked for
 
     def begin(self, name):
         """The heading: what world it is."""
@@ -273,6 +282,11 @@ class Serving:
                 f"{OPEN_SHARE:.0%} of the rate. Digests of first pages "
                 f"agree: {expected['digest']} over {expected['entries']:,} "
                 f"entries.")
+        if "postgresql" in self.extra:
+            self.report.add(
+                "postgresql_pages_per_s_core",
+                scatter.measure(self.world, PAGE, SHAPES[""],
+                                (self.runs, RUN_S), pin_load), "1/s")
 
     def b2_shape(self, name, shape, servers):
         """One way to ask."""

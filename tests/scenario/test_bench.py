@@ -128,7 +128,9 @@ def wait_calls(admin):
     while True:
         with urllib.request.urlopen(f"http://{admin}/metrics") as answer:
             text = answer.read().decode()
-        if int(re.search(r"^comb_router_calls_total{.*getDashboard.*} (\d+)$", text, re.M)[1]) > 100:
+        calls = re.search(
+            r"^comb_router_calls_total{.*getDashboard.*} (\d+)$", text, re.M)
+        if int(calls[1]) > 100:
             return
         assert time.monotonic() < until, text
         time.sleep(0.1)
