@@ -205,8 +205,8 @@ report_text(const LoadOptions *options, const LoadResult *result)
     g_autofree char *rate =
         text_count((guint64)per_second(result, result->in_window));
     g_autofree char *calls = text_count(good);
-    printf("calls        %s/s (%s in %.1f s%s)\n", rate, calls, result->seconds,
-           result->interrupted ? ", interrupted" : "");
+    printf("calls        %s/s (%s of those due in %.1f s%s)\n", rate, calls,
+           result->seconds, result->interrupted ? ", interrupted" : "");
     printf("entries      %.1f a call, %.1f MB/s\n",
            per_call((double)result->entries, good),
            per_second(result, result->bytes_in) / 1e6);

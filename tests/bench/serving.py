@@ -189,6 +189,17 @@ class Redis(Server):
         world.serve("redis-fill", "--address", self.address)
 
 
+def core_busy():
+    """Seconds that the server's core was not idle, whoever had it."""
+    for line in pathlib.Path("/proc/stat").read_text().splitlines():
+        words = line.split()
+        if words[0] == f"cpu{peers.SERVER_CORE}":
+            user, nice, system, _, _, irq, soft, steal = map(int, words[1:9])
+            return (user + nice + system + irq + soft + steal) / \
+                os.sysconf("SC_CLK_TCK")
+    return 0
+
+
 def free_port():
     """A port nobody listens on now."""
     with socket.socket() as probe:
@@ -205,6 +216,7 @@ class Serving:
         self.runs = runs
         self.flags = flags
         self.extra = extra # peers asked for
+        self.others = []   # shares of the server's core, a run each
 
     def begin(self, name):
         """The heading: what world it is."""
@@ -237,18 +249,25 @@ class Serving:
             connections, "--depth", depth, "--duration-s", seconds,
             "--warmup-s", 0))
 
-    @staticmethod
-    def watched(server, run, *args):
-        """A warm-up, then a run with the server's CPU time a page."""
+    def watched(self, server, run, *args):
+        """A warm-up, then a run with the server's CPU time a page, and how
+        much of its core others had meanwhile."""
         run(*args[:2], WARM_S, *args[3:])
-        before = server.threads()
+        used, busy, begin = server.threads(), core_busy(), time.monotonic()
         result = run(*args)
-        after = server.threads()
+        took = time.monotonic() - begin
         pages = result["calls_per_s"] * args[2]
-        result["threads"] = {thread: (used - before.get(thread, 0)) * 1e6 /
-                             pages for thread, used in after.items()}
+        result["threads"] = {thread: (now - used.get(thread, 0)) * 1e6 / pages
+                             for thread, now in server.threads().items()}
         result["cpu_us"] = sum(result["threads"].values())
+        others = core_busy() - busy - result["cpu_us"] * pages / 1e6
+        self.others.append(max(others / took, 0))
         return result
+
+    def add_others(self):
+        """What the figures are worth: 0 on a machine of one's own."""
+        self.report.add("others_share_of_core", self.others, "")
+        self.others = []
 
     def compare_pages(self, solo, redis):
         """First pages are compared before rates are."""
@@ -275,6 +294,7 @@ class Serving:
             self.begin("B2")
             for name, shape in SHAPES.items():
                 self.b2_shape(name, shape, (solo, redis, limit))
+            self.add_others()
             self.report.note(
                 f"Closed loops of 64 connections with one call each, "
                 f"pipelined: 16 with 8; {RUN_S} s a run, hot. Redis: L0, "
@@ -330,8 +350,9 @@ class Serving:
         """The open loop."""
         rates = sorted(run["calls_per_s"] for run in ours)
         rate = rates[len(rates) // 2] * OPEN_SHARE
-        runs = [self.bench(solo.cell, shape, OPEN_S, "--rate", rate, "--seed",
-                           turn + 1) for turn in range(self.runs)]
+        runs = [self.watched(solo, self.bench, solo.cell, shape, OPEN_S,
+                             "--rate", rate, "--seed", turn + 1)
+                for turn in range(self.runs)]
         for figure in ("p50", "p99"):
             self.report.add(f"{name}{figure}_ms",
                             [run[f"{figure}_us"] / 1000 for run in runs],
@@ -352,8 +373,8 @@ class Serving:
                 quiet = ("--rate", QUIET_RATE, "--seed", turn + 1)
                 for address, into in ((solo.cell, direct),
                                       (solo.router, routed)):
-                    self.bench(address, shape, WARM_S, *quiet)
-                    into.append(self.bench(address, shape, OPEN_S, *quiet))
+                    into.append(self.watched(solo, self.bench, address, shape,
+                                             OPEN_S, *quiet))
                 cell, alone = self.busiest(self.watched(
                     solo, self.bench, solo.cell, shape, RUN_S))
                 _, router = self.busiest(self.watched(
@@ -374,6 +395,7 @@ class Serving:
                         [1e6 / router for router in routers], "1/s",
                         peer="cell", peer_values=[1e6 / cell
                                                   for cell in cells])
+        self.add_others()
         self.report.note(
             f"p50 and p99: {QUIET_RATE:,} pages/s (Poisson), router and cell "
             f"on one core, direct and routed in turns. Pages/s of a core by "
@@ -398,14 +420,13 @@ class Serving:
                                    *self.flags]) as solo:
                 quiet = ("--rate", QUIET_RATE, "--seed", turn + 1)
                 shape = SHAPES[""]
-                self.bench(solo.cell, shape, WARM_S, *quiet)
-                before.append(self.bench(solo.cell, shape, OPEN_S, *quiet))
+                before.append(self.watched(solo, self.bench, solo.cell, shape,
+                                           OPEN_S, *quiet))
                 memory = solo.memory()
                 with Idle(self.world, solo.cell, count):
                     bytes_each.append((solo.memory() - memory) / count)
-                    self.bench(solo.cell, shape, WARM_S, *quiet)
-                    beside.append(self.bench(solo.cell, shape, OPEN_S,
-                                             *quiet))
+                    beside.append(self.watched(solo, self.bench, solo.cell,
+                                               shape, OPEN_S, *quiet))
         self.begin("B12")
         self.report.add("connections", [count], "", limit=IDLE)
         self.report.add("bytes_per_connection", bytes_each, "B", limit=20_000)
@@ -417,6 +438,7 @@ class Serving:
         self.report.add("p99_us", [run["p99_us"] for run in beside], "us")
         self.report.add("p99_without_us", [run["p99_us"] for run in before],
                         "us")
+        self.add_others()
         self.report.note(
             f"{count:,} connections, each of which has read one page and then "
             f"does nothing"
