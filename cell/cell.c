@@ -27,6 +27,8 @@ cell_refresh_metrics(gpointer user_data)
     Cell *cell = user_data;
     State *state = cell->state;
     metric_set(&state->metrics[METRIC_LAG_MS], state_lag_ms(state));
+    metric_set(&state->metrics[METRIC_CACHE_BYTES],
+               (gint64)factcache_bytes(state->cache));
     metric_set(&state->metrics[METRIC_STORE_BYTES],
                (gint64)store_bytes(state->store));
 }
@@ -56,6 +58,7 @@ cell_open(Cell *cell, Log *firehose, MapFeed *feed, guint64 *ret_next,
         .memory_bytes = memory_bytes > 0
                             ? memory_bytes
                             : cell_default_memory(cell->options.memory_share),
+        .cache_bytes = cell->options.cache_bytes,
         .kill = cell->options.kill,
     };
     cell->state = state_open(&options, ret_next, error);

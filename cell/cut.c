@@ -10,6 +10,7 @@ cut_snapshot(Cut *cut)
 {
     cut->as_of = atomic_load(&cut->state->as_of);
     cut->lag_ms = state_lag_ms(cut->state);
+    cut->commits = atomic_load(&cut->state->commits);
     cut->snapshot = store_snapshot(cut->state->store);
 }
 

@@ -20,6 +20,7 @@
 typedef struct Cut {
     State *state;            /* borrowed */
     StoreSnapshot *snapshot; /* owned */
+    guint64 commits;         /* that the snapshot has, at least */
     gint64 *ids;             /* of the user, ascending; owned */
     gsize n_ids;             /* of them */
     gint64 as_of;            /* newest event id in it */

@@ -337,7 +337,7 @@ ingest_new(State *state, Log *firehose, const guint64 *next)
     guint partitions = state->identity.partitions;
     ingest->state = state;
     ingest->firehose = firehose;
-    ingest->batch = store_batch_new(state->store);
+    ingest->batch = state_batch_new(state);
     ingest->edges = edges_new(state->store);
     ingest->effects = effects_new(state);
     ingest->next = g_memdup2(next, partitions * sizeof *next);

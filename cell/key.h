@@ -9,12 +9,12 @@
  *   p post                 Post bytes      a post, in its wire encoding
  *   t author post          -               a timeline entry
  *   d post actor           event id        actor asked to delete post
- *   f follower first       edges           whom a homed user follows
- * (edgerow.h) i user first-id        chunk           a sealed part of an inbox
- * (chunk.h) w user                 floor           below it no inbox is kept
- * (inbox.h) k event                Event bytes     an event kept for later n
- * kind                 count           how many of a kind are kept q partition
- * offset     reason, bytes   a record set aside
+ *   f follower first       edges           whom a user follows: edgerow.h
+ *   i user first-id        chunk           a sealed part of an inbox: chunk.h
+ *   w user                 floor           of the inbox: inbox.h
+ *   k event                Event bytes     an event kept for later
+ *   n kind                 count           how many of a kind are kept
+ *   q partition offset     reason, bytes   a record set aside
  *
  * A row's meaning never changes; another meaning takes another letter, and
  * META_FORMAT (meta.h) goes up.

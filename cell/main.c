@@ -19,6 +19,7 @@ typedef struct Options {
     gint64 connections_max;
     gint64 checkpoint_s;
     gint64 memory_mb;
+    gint64 cache_mb;
     gint64 fanout_slice;
     gint64 connect_timeout_ms;
     KillPoints *kill; /* no setting: for tests */
@@ -51,6 +52,8 @@ static const Setting settings[] = {
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",
      "For inboxes and followers: near it tails are sealed early, at it "
      "applying stops; 0 is 60 % of the machine's."},
+    {"cache-mb", SETTING_INT, PLACE(cache_mb), "64", 0, 1 << 20, "MiB",
+     "For posts and follows that pages ask for."},
     {"fanout-slice", SETTING_INT, PLACE(fanout_slice), "262144", 1, 1 << 30, "",
      "Followers from which on a post is delivered by slices, so many between "
      "two batches of the log."},
@@ -107,6 +110,7 @@ run_cell(const Options *options, const char *dir, LogCluster *cluster,
         .checkpoint_s = (guint)options->checkpoint_s,
         .memory_bytes = (gsize)options->memory_mb << 20,
         .memory_share = 1,
+        .cache_bytes = (gsize)options->cache_mb << 20,
         .fanout_slice = (guint)options->fanout_slice,
         .kill = options->kill,
     };

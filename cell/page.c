@@ -1,7 +1,7 @@
 /*
  * The page is cut (cut.h), then walked (walk.h) from the cursor until it has
- * its entries and knows whether one more would follow. Posts are pinned where
- * they lie in the store and spliced into the answer as the bytes they are.
+ * its entries and knows whether one more would follow. Posts are held where
+ * they lie in the cache and spliced into the answer as the bytes they are.
  * Newer pages are walked upwards and turned round, so that a page is always
  * newest first.
  *
@@ -11,8 +11,7 @@
  */
 #include "cell/page.h"
 
-#include "cell/edges.h"
-#include "cell/facts.h"
+#include "cell/lookup.h"
 #include "cell/walk.h"
 
 /* Values of dashboard.thrift. */
@@ -24,15 +23,15 @@
 
 typedef struct Entry {
     PostId id;
-    StoreValue post;     /* pinned */
-    StoreValue parent;   /* of a reply; empty where deleted or none */
-    StoreValue original; /* of a reblog; likewise */
+    CachedFact *post;     /* owned, all three */
+    CachedFact *parent;   /* of a reply; NULL where deleted or none */
+    CachedFact *original; /* of a reblog; likewise */
 } Entry;
 
 typedef struct Page {
     const PageQuery *query;
     Cut cut;
-    EdgeReader edges;              /* the reader's, of the cut */
+    Follows follows;               /* the reader's */
     Entry entries[PAGE_LIMIT_MAX]; /* in order of the walk */
     guint n;
     gsize bytes;       /* of posts in the entries */
@@ -42,48 +41,45 @@ typedef struct Page {
     gint64 walked_to;  /* where the next page begins: the last entry; where
                           there is none, the bound, or the last id looked
                           at if the walk was given up */
-    gint64 author;     /* whose edge @follows is about; 0: none yet */
-    gboolean follows;
 } Page;
 
 static void
 entry_clear(Entry *entry)
 {
-    store_value_clear(&entry->post);
-    store_value_clear(&entry->parent);
-    store_value_clear(&entry->original);
+    cachedfact_unref(entry->post);
+    cachedfact_unref(entry->parent);
+    cachedfact_unref(entry->original);
+}
+
+static gsize
+entry_fact_bytes(const CachedFact *fact)
+{
+    return fact != NULL ? post_fact_bytes(fact).len : 0;
 }
 
 static gsize
 entry_bytes(const Entry *entry)
 {
-    return entry->post.bytes.len + entry->parent.bytes.len +
-           entry->original.bytes.len;
+    return entry_fact_bytes(entry->post) + entry_fact_bytes(entry->parent) +
+           entry_fact_bytes(entry->original);
 }
 
-/* The post @id stands on, and whether it may be shown with it. */
+/* The post @id stands on, and whether it may be shown with it; NULL where
+   there is none or it is deleted. */
 static StoreOutcome
-page_get_basis(Page *page, PostId id, StoreValue *ret_post)
+page_get_basis(const Page *page, gint64 id, CachedFact **ret_post)
 {
-    const Cut *cut = &page->cut;
-    Store *store = cut->state->store;
-    StoreOutcome outcome =
-        store_get(store, cut->snapshot, key_post(id), ret_post);
-    if (outcome != STORE_FOUND) {
-        return outcome;
+    if (id == 0) {
+        return STORE_FOUND;
     }
-    Post post;
-    if (!post_decode(ret_post->bytes, &post)) {
-        return STORE_FAILED;
+    StoreOutcome outcome = lookup_post(&page->cut, (PostId){id}, ret_post);
+    if (outcome == STORE_FOUND && post_fact(*ret_post)->deleted) {
+        g_clear_pointer(ret_post, cachedfact_unref);
     }
-    StoreOutcome deleted = fact_deleted(store, cut->snapshot, id, post.author);
-    if (deleted == STORE_FOUND) {
-        store_value_clear(ret_post);
-    }
-    return deleted == STORE_FAILED ? STORE_FAILED : STORE_FOUND;
+    return outcome;
 }
 
-/* Whether the reader may see posts of @author; neighbours are often alike. */
+/* Whether the reader may see posts of @author. */
 static StoreOutcome
 page_may_see(Page *page, UserId author)
 {
@@ -91,50 +87,29 @@ page_may_see(Page *page, UserId author)
     if (query->kind == CURSOR_TIMELINE) {
         return author.v == query->user.v ? STORE_FOUND : STORE_MISSING;
     }
-    if (page->author != author.v) {
-        StoreOutcome outcome = edge_reader_follows(&page->edges, author);
-        if (outcome == STORE_FAILED) {
-            return STORE_FAILED;
-        }
-        page->author = author.v;
-        page->follows = outcome == STORE_FOUND;
-    }
-    return page->follows ? STORE_FOUND : STORE_MISSING;
+    return follows_author(&page->follows, author);
 }
 
 /* Decide on one candidate: STORE_FOUND makes it an entry. */
 static StoreOutcome
 page_admit(Page *page, PostId id, Entry *entry)
 {
-    const Cut *cut = &page->cut;
-    Store *store = cut->state->store;
-    StoreOutcome outcome =
-        store_get(store, cut->snapshot, key_post(id), &entry->post);
+    StoreOutcome outcome = lookup_post(&page->cut, id, &entry->post);
     if (outcome != STORE_FOUND) {
         return outcome;
     }
-    Post post;
-    if (!post_decode(entry->post.bytes, &post)) {
-        return STORE_FAILED;
+    const PostFact *post = post_fact(entry->post);
+    if (post->deleted) {
+        return STORE_MISSING;
     }
-    outcome = page_may_see(page, post.author);
-    if (outcome != STORE_FOUND) {
-        return outcome;
+    outcome = page_may_see(page, (UserId){post->author});
+    if (outcome == STORE_FOUND) {
+        outcome = page_get_basis(page, post->reply_to, &entry->parent);
     }
-    outcome = fact_deleted(store, cut->snapshot, id, post.author);
-    if (outcome != STORE_MISSING) {
-        return outcome == STORE_FOUND ? STORE_MISSING : STORE_FAILED;
+    if (outcome == STORE_FOUND) {
+        outcome = page_get_basis(page, post->reblog_of, &entry->original);
     }
-    if (post.reply_to.v != 0) {
-        outcome = page_get_basis(page, post.reply_to, &entry->parent);
-        if (outcome != STORE_FOUND) {
-            return outcome;
-        }
-    }
-    if (post.reblog_of.v != 0) {
-        return page_get_basis(page, post.reblog_of, &entry->original);
-    }
-    return STORE_FOUND;
+    return outcome;
 }
 
 /* Fill the page. FALSE: the store is damaged. */
@@ -180,11 +155,12 @@ page_fill(Page *page)
 }
 
 static void
-page_write_struct(GByteArray *out, gint16 field, const StoreValue *value)
+page_write_struct(GByteArray *out, gint16 field, const CachedFact *post)
 {
-    if (value->bytes.len > 0) {
+    if (post != NULL) {
+        WireBytes bytes = post_fact_bytes(post);
         wire_write_field(out, WIRE_STRUCT, field);
-        g_byte_array_append(out, value->bytes.data, (guint)value->bytes.len);
+        g_byte_array_append(out, bytes.data, (guint)bytes.len);
     }
 }
 
@@ -192,10 +168,10 @@ static void
 page_write_entry(GByteArray *out, const Page *page, const Entry *entry)
 {
     gboolean dashboard = page->query->kind == CURSOR_DASHBOARD;
-    page_write_struct(out, 1, &entry->post);
+    page_write_struct(out, 1, entry->post);
     wire_field_i32(out, 2, dashboard ? REASON_FOLLOWED : REASON_AUTHORED);
-    page_write_struct(out, 3, &entry->parent);
-    page_write_struct(out, 4, &entry->original);
+    page_write_struct(out, 3, entry->parent);
+    page_write_struct(out, 4, entry->original);
     wire_write_stop(out);
 }
 
@@ -261,7 +237,7 @@ page_write(State *state, const PageQuery *query, GByteArray *out)
     Page page = {.query = query, .complete = TRUE, .walked_to = query->from};
     UserId reader = query->kind == CURSOR_DASHBOARD ? query->user : (UserId){0};
     cut_open(state, reader, &page.cut);
-    edge_reader_init(&page.edges, state->store, page.cut.snapshot, query->user);
+    follows_init(&page.follows, &page.cut, query->user);
     gboolean good = page_fill(&page);
     if (good) {
         page_write_all(out, &page);
@@ -271,7 +247,7 @@ page_write(State *state, const PageQuery *query, GByteArray *out)
     for (guint i = 0; i < page.n; i++) {
         entry_clear(&page.entries[i]);
     }
-    edge_reader_clear(&page.edges);
+    follows_clear(&page.follows);
     cut_close(&page.cut);
     return good;
 }
@@ -287,10 +263,11 @@ page_write_posts(State *state, const gint64 *ids, gsize n, GByteArray *out)
     gboolean good = TRUE;
     cut_open(state, (UserId){0}, &page.cut);
     for (gsize i = 0; i < n && good; i++) {
-        g_auto(StoreValue) post = {0};
-        good = page_get_basis(&page, (PostId){ids[i]}, &post) != STORE_FAILED;
-        if (post.bytes.len > 0) {
-            g_byte_array_append(found, post.bytes.data, (guint)post.bytes.len);
+        g_autoptr(CachedFact) post = NULL;
+        good = page_get_basis(&page, ids[i], &post) != STORE_FAILED;
+        if (post != NULL) {
+            WireBytes bytes = post_fact_bytes(post);
+            g_byte_array_append(found, bytes.data, (guint)bytes.len);
             n_found++;
         } else {
             wire_write_i64(missing, ids[i]);

@@ -64,6 +64,12 @@ static const MetricText metric_texts[METRIC_N - METRIC_DELIVERIES] = {
      "Dashboard and timeline pages served."},
     {"comb_cell_page_candidates_total", METRIC_COUNTER,
      "Posts looked at for pages, shown or not."},
+    {"comb_cell_cache_hits_total", METRIC_COUNTER,
+     "Facts for pages that were in memory."},
+    {"comb_cell_cache_misses_total", METRIC_COUNTER,
+     "Facts for pages that were read from the store."},
+    {"comb_cell_cache_bytes", METRIC_GAUGE,
+     "Memory held for facts that pages ask for."},
     {"comb_cell_refused_total", METRIC_COUNTER,
      "Calls refused: not homed, not ready, or wrong."},
 };
@@ -284,6 +290,7 @@ state_open(const StateOptions *options, guint64 *ret_next, GError **error)
     state->started_us = g_get_monotonic_time();
     state->next = g_new0(_Atomic guint64, options->identity.partitions);
     state->memory_bytes = options->memory_bytes;
+    state->cache = factcache_new(options->cache_bytes);
     state->kill = options->kill;
     state_declare_metrics(state);
     if (!state_load(state, options, ret_next, error)) {
@@ -296,6 +303,7 @@ state_open(const StateOptions *options, guint64 *ret_next, GError **error)
 void
 state_close(State *state)
 {
+    g_clear_pointer(&state->cache, factcache_free);
     g_clear_pointer(&state->inbox, inbox_free);
     g_clear_pointer(&state->followers, followers_free);
     g_clear_pointer(&state->store, store_close);
@@ -364,11 +372,27 @@ state_add(State *state, guint metric, gint64 n)
     metric_add(&state->metrics[metric], n);
 }
 
+static void
+state_batch_writes(Key key, gpointer user_data)
+{
+    State *state = user_data;
+    factcache_changes(state->cache, key);
+}
+
+StoreBatch *
+state_batch_new(State *state)
+{
+    StoreBatch *batch = store_batch_new(state->store);
+    store_batch_watch(batch, state_batch_writes, state);
+    return batch;
+}
+
 gboolean
 state_commit(State *state, StoreBatch *batch, GError **error)
 {
     guint64 commits = atomic_load(&state->commits) + 1;
     meta_put_commits(batch, commits);
+    factcache_commits(state->cache, commits);
     if (!store_batch_commit(batch, error)) {
         return FALSE;
     }

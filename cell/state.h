@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "cell/factcache.h"
 #include "cell/followers.h"
 #include "cell/inbox.h"
 #include "cell/meta.h"
@@ -35,6 +36,9 @@ typedef enum StateMetric {
     METRIC_STORE_BYTES,
     METRIC_PAGES,
     METRIC_PAGE_CANDIDATES,
+    METRIC_CACHE_HITS,
+    METRIC_CACHE_MISSES,
+    METRIC_CACHE_BYTES,
     METRIC_REFUSED,
     METRIC_N,
 } StateMetric;
@@ -45,6 +49,7 @@ typedef struct State {
     Store *store;          /* owned */
     Inbox *inbox;          /* owned; the apply thread's, readers see inbox.h */
     Followers *followers;  /* owned; the apply thread's */
+    FactCache *cache;      /* owned; of facts that pages ask for */
     Pending pending;       /* posts whose fan-out is under way */
     gsize memory_bytes;    /* for inboxes and followers; 0: no bound */
     KillPoints *kill;      /* borrowed; NULL: none */
@@ -72,6 +77,7 @@ typedef struct StateOptions {
     MapFeed *feed;
     const InboxTuning *tuning; /* NULL: the default */
     gsize memory_bytes;        /* for inboxes and followers; 0: no bound */
+    gsize cache_bytes;         /* for facts that pages ask for; 0: none */
     KillPoints *kill;          /* borrowed; NULL: none */
 } StateOptions;
 
@@ -108,8 +114,16 @@ gint64 state_lag_ms(State *state);
 void state_add(State *state, guint metric, gint64 n);
 
 /**
+ * state_batch_new() - a batch whose changes the cache of facts learns of
+ *
+ * Owns: the caller; store_batch_free().
+ */
+StoreBatch *state_batch_new(State *state);
+
+/**
  * state_commit() - commit @batch, counted
  *
+ * @batch: of state_batch_new(), where anybody reads pages.
  * Thread: the apply thread. Fails: as store_batch_commit().
  */
 gboolean state_commit(State *state, StoreBatch *batch, GError **error);

@@ -51,6 +51,8 @@ struct StoreIter {
 struct StoreBatch {
     Store *store;
     rocksdb_writebatch_wi_t *batch;
+    StoreWatch watch;    /* of rows written; NULL: none */
+    gpointer watch_data; /* its */
 };
 
 /* RocksDB's message as ours; takes @message. */
@@ -298,8 +300,24 @@ store_batch_free(StoreBatch *batch)
 }
 
 void
+store_batch_watch(StoreBatch *batch, StoreWatch watch, gpointer user_data)
+{
+    batch->watch = watch;
+    batch->watch_data = user_data;
+}
+
+static void
+store_batch_writes(const StoreBatch *batch, Key key)
+{
+    if (batch->watch != NULL) {
+        batch->watch(key, batch->watch_data);
+    }
+}
+
+void
 store_batch_put(StoreBatch *batch, Key key, const void *data, gsize len)
 {
+    store_batch_writes(batch, key);
     rocksdb_writebatch_wi_put(batch->batch, (const char *)key.data, key.len,
                               data, len);
 }
@@ -307,6 +325,7 @@ store_batch_put(StoreBatch *batch, Key key, const void *data, gsize len)
 void
 store_batch_delete(StoreBatch *batch, Key key)
 {
+    store_batch_writes(batch, key);
     rocksdb_writebatch_wi_delete(batch->batch, (const char *)key.data, key.len);
 }
 

@@ -112,6 +112,12 @@ void store_batch_free(StoreBatch *batch);
 void store_batch_put(StoreBatch *batch, Key key, const void *data, gsize len);
 void store_batch_delete(StoreBatch *batch, Key key);
 
+/* A row that a batch puts or deletes. */
+typedef void (*StoreWatch)(Key key, gpointer user_data);
+
+/** store_batch_watch() - call @watch with each row written from now on. */
+void store_batch_watch(StoreBatch *batch, StoreWatch watch, gpointer user_data);
+
 /** store_batch_get() - as store_get(), through the batch's own writes. */
 StoreOutcome store_batch_get(StoreBatch *batch, Key key, StoreValue *ret_value);
 

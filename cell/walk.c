@@ -16,7 +16,7 @@
 
 #include "cell/chunk.h"
 #include "cell/ids.h"
-#include "cell/inbox.h"
+#include "cell/lookup.h"
 #include "cell/merge.h"
 
 /* Ids of the first merge; each further one brings twice as many. */
@@ -34,7 +34,8 @@ struct Walk {
     gint64 row_id;      /* the rows' offer */
     gssize chunk_at;    /* its place in @chunk (inbox) */
     Chunk chunk;        /* the chunk under the iterator (inbox) */
-    gint64 floor;       /* where the inbox ends; 0: it has all */
+    InboxEnds ends;     /* of the inbox; its floor 0: it has all */
+    gint64 chunks_from; /* where to begin with chunks; 0: begun, or none */
     gboolean below;     /* in the merge */
     gint64 merge_from;  /* where the next run begins */
     guint merge_max;    /* how long it may be */
@@ -94,7 +95,7 @@ walk_next_chunk(Walk *walk)
     gint64 first = walk->chunk.ids[0];
     gint64 before = walk->chunk.before;
     guint32 serial = walk->chunk.serial;
-    if (walk->older && first <= walk->floor) {
+    if (walk->older && first <= walk->ends.floor) {
         return STORE_MISSING;
     }
     walk_move(walk);
@@ -102,7 +103,7 @@ walk_next_chunk(Walk *walk)
     const Chunk *chunk = &walk->chunk;
     if (walk->older) {
         /* What is wholly below the floor may have been dropped. */
-        if ((outcome == STORE_MISSING && before >= MAX(walk->floor, 1)) ||
+        if ((outcome == STORE_MISSING && before >= MAX(walk->ends.floor, 1)) ||
             (outcome == STORE_FOUND &&
              (chunk->ids[0] != before || chunk->serial + 1 != serial))) {
             return STORE_FAILED;
@@ -148,7 +149,7 @@ walk_begin_chunks(Walk *walk, gint64 from)
         store_iter_seek(walk->iter, key_chunk(walk->user, (PostId){from}));
         walk->row = walk_load_chunk(walk);
         if (walk->row == STORE_FOUND &&
-            walk->chunk.before >= MAX(walk->floor, 1)) {
+            walk->chunk.before >= MAX(walk->ends.floor, 1)) {
             walk->row = STORE_FAILED;
         }
         walk->chunk_at = 0;
@@ -183,7 +184,26 @@ walk_begin_inbox(Walk *walk, gint64 from)
     gsize at = ids_lower_bound(cut->ids, cut->n_ids, from);
     gboolean equal = at < cut->n_ids && cut->ids[at] == from;
     walk->ids_at = walk->older ? (gssize)at - 1 : (gssize)at + equal;
-    walk_begin_chunks(walk, from);
+    walk->row = STORE_MISSING;
+    if (walk->older) {
+        walk->chunks_from = walk->ends.last != 0 ? from : 0;
+    } else if (from < walk->ends.last) {
+        walk_begin_chunks(walk, from);
+    }
+}
+
+/* An older walk goes to the chunks once it has given what is newer than all of
+   them: most pages end before. */
+static void
+walk_reach_chunks(Walk *walk)
+{
+    const Cut *cut = walk->cut;
+    gint64 from = walk->chunks_from;
+    if (from != 0 &&
+        (walk->ids_at < 0 || cut->ids[walk->ids_at] <= walk->ends.last)) {
+        walk->chunks_from = 0;
+        walk_begin_chunks(walk, from);
+    }
 }
 
 /* Change over to the timelines, from @from on. */
@@ -193,7 +213,7 @@ walk_begin_merge(Walk *walk, gint64 from)
     walk->below = TRUE;
     walk->merge_from = from;
     walk->merge_max = WALK_MERGE_MIN;
-    walk->merge_end = walk->floor == 0;
+    walk->merge_end = walk->ends.floor == 0;
 }
 
 Walk *
@@ -210,10 +230,9 @@ walk_new(const Cut *cut, WalkKind kind, UserId user, gboolean older,
         walk_begin_timeline(walk, from);
         return walk;
     }
-    if (inbox_read_floor(cut->state->store, cut->snapshot, user,
-                         &walk->floor) != STORE_FOUND) {
+    if (lookup_inbox(cut, user, &walk->ends) != STORE_FOUND) {
         walk->row = STORE_FAILED;
-    } else if (older ? from <= walk->floor : from < walk->floor - 1) {
+    } else if (older ? from <= walk->ends.floor : from < walk->ends.floor - 1) {
         walk_begin_merge(walk, from);
     } else {
         walk_begin_inbox(walk, from);
@@ -288,7 +307,7 @@ walk_merge(Walk *walk)
         .user = walk->user,
         .older = walk->older,
         .from = walk->merge_from,
-        .to = walk->older ? 0 : walk->floor,
+        .to = walk->older ? 0 : walk->ends.floor,
         .max = walk->merge_max,
     };
     g_array_set_size(walk->merged, 0);
@@ -330,14 +349,18 @@ walk_next(Walk *walk, PostId *ret_post)
         outcome = walk_next_merged(walk, &id);
         if (outcome == STORE_MISSING) {
             walk->below = FALSE;
-            walk_begin_inbox(walk, walk->floor - 1);
+            walk_begin_inbox(walk, walk->ends.floor - 1);
         }
     }
     if (!walk->below) {
+        walk_reach_chunks(walk);
+        if (walk->row == STORE_FAILED) {
+            return STORE_FAILED;
+        }
         outcome = walk_next_offer(walk, &id);
         if (walk->older && walk->kind == WALK_INBOX &&
-            (outcome == STORE_MISSING || id < walk->floor)) {
-            walk_begin_merge(walk, walk->floor);
+            (outcome == STORE_MISSING || id < walk->ends.floor)) {
+            walk_begin_merge(walk, walk->ends.floor);
         }
     }
     if (walk->below && walk->older) {

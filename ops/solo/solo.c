@@ -147,6 +147,7 @@ start_cell(Solo *solo, GError **error)
         .checkpoint_s = (guint)solo->options->checkpoint_s,
         .memory_bytes = (gsize)solo->options->memory_mb << 20,
         .memory_share = (guint)solo->options->cells,
+        .cache_bytes = (gsize)solo->options->cache_mb << 20,
         .fanout_slice = (guint)solo->options->fanout_slice,
         .kill = solo->options->kill,
     };

@@ -23,6 +23,7 @@ typedef struct SoloOptions {
     gint64 connections_max; /* of the router and of each cell */
     gint64 checkpoint_s;
     gint64 memory_mb; /* of each cell; 0: cells share 60 % of the machine's */
+    gint64 cache_mb;  /* of each cell */
     gint64 fanout_slice;
     gint64 retention_hours;
     KillPoints *kill; /* no setting: main()'s; NULL: never */

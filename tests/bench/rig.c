@@ -116,6 +116,7 @@ rig_open(const RigOptions *options)
         .dir = rig->cell_dir,
         .identity = {0, log_identity(rig->log), 1},
         .feed = rig->feed,
+        .cache_bytes = (gsize)64 << 20, /* as comb-cell */
     };
     rig->state = state_open(&state, &rig->next, &error);
     rig_check(error);

@@ -197,6 +197,7 @@ node_open_state(Node *node, guint64 *ret_next, GError **error)
     StateOptions options = {
         .dir = node->dir,
         .identity = {node->cell, log_identity(node->log), node->partitions},
+        .cache_bytes = 8192, /* so that facts come and go */
     };
 #if SIM_KILL
     node->kill = killpoints_simulated(node_die, node);

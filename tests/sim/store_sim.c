@@ -37,6 +37,8 @@ struct StoreBatch {
     Store *store;
     GHashTable *index; /* Key in a row -> place in @rows + 1 */
     GPtrArray *rows;   /* DiskRow: the last write of each key */
+    StoreWatch watch;  /* of rows written; NULL: none */
+    gpointer watch_data;
 };
 
 /* ---- opening ---- */
@@ -324,14 +326,31 @@ batch_write(StoreBatch *batch, DiskRow *row)
 }
 
 void
+store_batch_watch(StoreBatch *batch, StoreWatch watch, gpointer user_data)
+{
+    batch->watch = watch;
+    batch->watch_data = user_data;
+}
+
+static void
+store_batch_writes(const StoreBatch *batch, Key key)
+{
+    if (batch->watch != NULL) {
+        batch->watch(key, batch->watch_data);
+    }
+}
+
+void
 store_batch_put(StoreBatch *batch, Key key, const void *data, gsize len)
 {
+    store_batch_writes(batch, key);
     batch_write(batch, disk_row_new(key, data, len, FALSE));
 }
 
 void
 store_batch_delete(StoreBatch *batch, Key key)
 {
+    store_batch_writes(batch, key);
     batch_write(batch, disk_row_new(key, NULL, 0, TRUE));
 }
 

@@ -242,6 +242,7 @@ rig_start(Rig *rig)
         .dir = rig->dir,
         .identity = {0, log_identity(rig->log), PARTITIONS},
         .feed = rig->feed,
+        .cache_bytes = 1 << 20,
     };
     rig->state = state_open(&options, next, &error);
     g_assert_no_error(error);

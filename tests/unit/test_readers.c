@@ -123,6 +123,7 @@ rig_init(Rig *rig, guint32 seed)
         .identity = {0, log_identity(rig->log), 1},
         .feed = rig->feed,
         .tuning = &tiny,
+        .cache_bytes = 64 << 10, /* so that facts come and go */
     };
     rig->state = state_open(&options, next, &error);
     g_assert_no_error(error);

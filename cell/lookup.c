@@ -1,0 +1,213 @@
+#include "cell/lookup.h"
+
+#include "cell/chunk.h"
+#include "cell/facts.h"
+#include "cell/ids.h"
+#include "cell/inbox.h"
+#include "ops/kit/ensure.h"
+
+#include <string.h>
+
+/* Users who follow more are looked up row by row: a fact of them would be
+   large, and its making would cost more than a page asks. */
+#define FOLLOWS_MAX 1024u
+
+static FactQuery
+lookup_query(const Cut *cut, FactKind kind, gint64 id)
+{
+    return (FactQuery){kind, id, cut->commits};
+}
+
+static WireBytes
+bytes_of(const void *data, gsize len)
+{
+    return (WireBytes){data, len};
+}
+
+/* A fact that was asked for: found or not is counted. */
+static CachedFact *
+lookup_cached(const Cut *cut, const FactQuery *query)
+{
+    CachedFact *fact = factcache_get(cut->state->cache, query);
+    state_add(cut->state,
+              fact != NULL ? METRIC_CACHE_HITS : METRIC_CACHE_MISSES, 1);
+    return fact;
+}
+
+/* ---- posts ---- */
+
+const PostFact *
+post_fact(const CachedFact *fact)
+{
+    return (const PostFact *)(gconstpointer)cachedfact_bytes(fact).data;
+}
+
+WireBytes
+post_fact_bytes(const CachedFact *fact)
+{
+    WireBytes bytes = cachedfact_bytes(fact);
+    return bytes_of(bytes.data + sizeof(PostFact),
+                    bytes.len - sizeof(PostFact));
+}
+
+StoreOutcome
+lookup_post(const Cut *cut, PostId post, CachedFact **ret_fact)
+{
+    State *state = cut->state;
+    FactQuery query = lookup_query(cut, FACT_POST, post.v);
+    *ret_fact = lookup_cached(cut, &query);
+    if (*ret_fact != NULL) {
+        return STORE_FOUND;
+    }
+    g_auto(StoreValue) value = {0};
+    StoreOutcome outcome =
+        store_get(state->store, cut->snapshot, key_post(post), &value);
+    if (outcome != STORE_FOUND) {
+        return outcome;
+    }
+    Post read;
+    if (!post_decode(value.bytes, &read)) {
+        return STORE_FAILED;
+    }
+    StoreOutcome deleted =
+        fact_deleted(state->store, cut->snapshot, post, read.author);
+    if (deleted == STORE_FAILED) {
+        return STORE_FAILED;
+    }
+    PostFact head = {read.author.v, read.reply_to.v, read.reblog_of.v,
+                     deleted == STORE_FOUND};
+    WireBytes body = head.deleted ? bytes_of(NULL, 0) : value.bytes;
+    *ret_fact =
+        factcache_put(state->cache, &query, bytes_of(&head, sizeof head), body);
+    return STORE_FOUND;
+}
+
+/* ---- follows ---- */
+
+void
+follows_init(Follows *follows, const Cut *cut, UserId user)
+{
+    *follows = (Follows){.cut = cut, .user = user};
+    edge_reader_init(&follows->reader, cut->state->store, cut->snapshot, user);
+}
+
+void
+follows_clear(Follows *follows)
+{
+    cachedfact_unref(follows->fact);
+    edge_reader_clear(&follows->reader);
+}
+
+/* Read all that the user follows, unless they are too many. */
+static StoreOutcome
+follows_read(Follows *follows, const FactQuery *query)
+{
+    gint64 authors[FOLLOWS_MAX];
+    gsize n = 0;
+    UserId author;
+    StoreOutcome outcome;
+    while ((outcome = edge_reader_next(&follows->reader, &author)) ==
+           STORE_FOUND) {
+        if (n == FOLLOWS_MAX) {
+            return STORE_FOUND;
+        }
+        authors[n++] = author.v;
+    }
+    if (outcome == STORE_FAILED) {
+        return STORE_FAILED;
+    }
+    follows->fact = factcache_put(follows->cut->state->cache, query,
+                                  bytes_of(authors, n * sizeof *authors),
+                                  bytes_of(NULL, 0));
+    return STORE_FOUND;
+}
+
+static gboolean
+follows_has(const CachedFact *fact, gint64 author)
+{
+    WireBytes bytes = cachedfact_bytes(fact);
+    const gint64 *authors = (const gint64 *)(gconstpointer)bytes.data;
+    gsize n = bytes.len / sizeof *authors;
+    gsize at = ids_lower_bound(authors, n, author);
+    return at < n && authors[at] == author;
+}
+
+StoreOutcome
+follows_author(Follows *follows, UserId author)
+{
+    if (!follows->asked) {
+        FactQuery query =
+            lookup_query(follows->cut, FACT_FOLLOWS, follows->user.v);
+        follows->fact = lookup_cached(follows->cut, &query);
+        if (follows->fact == NULL &&
+            follows_read(follows, &query) == STORE_FAILED) {
+            return STORE_FAILED;
+        }
+        follows->asked = TRUE;
+    }
+    if (follows->author != author.v) {
+        StoreOutcome outcome =
+            follows->fact == NULL
+                ? edge_reader_follows(&follows->reader, author)
+            : follows_has(follows->fact, author.v) ? STORE_FOUND
+                                                   : STORE_MISSING;
+        if (outcome == STORE_FAILED) {
+            return STORE_FAILED;
+        }
+        follows->author = author.v;
+        follows->follows = outcome == STORE_FOUND;
+    }
+    return follows->follows ? STORE_FOUND : STORE_MISSING;
+}
+
+/* ---- inboxes ---- */
+
+/* The greatest id in the user's chunks. */
+static StoreOutcome
+inbox_read_last(const Cut *cut, UserId user, gint64 *ret_last)
+{
+    g_autoptr(StoreIter) iter =
+        store_iter_new(cut->state->store, cut->snapshot);
+    WireBytes key;
+    WireBytes value;
+    Chunk chunk;
+    *ret_last = 0;
+    store_iter_seek_back(iter, key_chunk(user, (PostId){G_MAXINT64}));
+    StoreOutcome outcome = store_iter_get(iter, &key, &value);
+    if (outcome == STORE_FAILED) {
+        return STORE_FAILED;
+    }
+    if (outcome == STORE_MISSING || !key_is(key, 'i', KEY_PAIR_BYTES) ||
+        key_i64(key, 1) != user.v) {
+        return STORE_FOUND;
+    }
+    if (!chunk_decode(value, &chunk) ||
+        chunk.ids[0] != key_i64(key, KEY_PAIR_SECOND)) {
+        return STORE_FAILED;
+    }
+    *ret_last = chunk.ids[chunk.n - 1];
+    return STORE_FOUND;
+}
+
+StoreOutcome
+lookup_inbox(const Cut *cut, UserId user, InboxEnds *ret_ends)
+{
+    State *state = cut->state;
+    FactQuery query = lookup_query(cut, FACT_INBOX, user.v);
+    g_autoptr(CachedFact) fact = lookup_cached(cut, &query);
+    if (fact != NULL) {
+        WireBytes bytes = cachedfact_bytes(fact);
+        ensure(bytes.len == sizeof *ret_ends);
+        memcpy(ret_ends, bytes.data, sizeof *ret_ends);
+        return STORE_FOUND;
+    }
+    if (inbox_read_floor(state->store, cut->snapshot, user, &ret_ends->floor) !=
+            STORE_FOUND ||
+        inbox_read_last(cut, user, &ret_ends->last) != STORE_FOUND) {
+        return STORE_FAILED;
+    }
+    fact =
+        factcache_put(state->cache, &query,
+                      bytes_of(ret_ends, sizeof *ret_ends), bytes_of(NULL, 0));
+    return STORE_FOUND;
+}
