@@ -188,7 +188,7 @@ queue_remove(CachedFact *fact)
 /* ---- a shard, under its lock ---- */
 
 static FactShard *
-factcache_shard(FactCache *cache, guint64 hash)
+factcache_shard(const FactCache *cache, guint64 hash)
 {
     return &cache->shards[(hash >> 58) & (cache->n_shards - 1)];
 }
@@ -288,6 +288,17 @@ shard_insert(const FactCache *cache, FactShard *shard, CachedFact *fact)
 }
 
 /* ---- readers ---- */
+
+void
+factcache_prefetch(const FactCache *cache, FactKind kind, gint64 id)
+{
+    if (cache->n_shards > 0) {
+        guint64 hash = fact_hash(kind, id);
+        const FactShard *shard = factcache_shard(cache, hash);
+        __builtin_prefetch(&shard->table[hash & cache->table_mask]);
+        __builtin_prefetch(&cache->changed[hash & cache->slot_mask]);
+    }
+}
 
 CachedFact *
 factcache_get(FactCache *cache, const FactQuery *query)

@@ -50,6 +50,14 @@ post_fact_bytes(const CachedFact *fact)
                     bytes.len - sizeof(PostFact));
 }
 
+void
+lookup_prefetch(const Cut *cut, const gint64 *posts, gsize n)
+{
+    for (gsize i = 0; i < n; i++) {
+        factcache_prefetch(cut->state->cache, FACT_POST, posts[i]);
+    }
+}
+
 StoreOutcome
 lookup_post(const Cut *cut, PostId post, CachedFact **ret_fact)
 {

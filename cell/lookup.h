@@ -27,6 +27,9 @@ typedef struct PostFact {
  */
 StoreOutcome lookup_post(const Cut *cut, PostId post, CachedFact **ret_fact);
 
+/** lookup_prefetch() - @n posts are about to be looked up. */
+void lookup_prefetch(const Cut *cut, const gint64 *posts, gsize n);
+
 /** post_fact() - its head; borrowed. */
 const PostFact *post_fact(const CachedFact *fact);
 

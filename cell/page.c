@@ -11,6 +11,7 @@
  */
 #include "cell/page.h"
 
+#include "cell/ids.h"
 #include "cell/lookup.h"
 #include "cell/walk.h"
 
@@ -112,6 +113,19 @@ page_admit(Page *page, PostId id, Entry *entry)
     return outcome;
 }
 
+/* What an older page most likely shows: the newest of the cut's ids. */
+static void
+page_prefetch(const Page *page)
+{
+    const Cut *cut = &page->cut;
+    const PageQuery *query = page->query;
+    if (query->older && cut->n_ids > 0) {
+        gsize end = ids_lower_bound(cut->ids, cut->n_ids, query->from);
+        gsize n = MIN(end, query->limit);
+        lookup_prefetch(cut, cut->ids + end - n, n);
+    }
+}
+
 /* Fill the page. FALSE: the store is damaged. */
 static gboolean
 page_fill(Page *page)
@@ -119,6 +133,7 @@ page_fill(Page *page)
     const PageQuery *query = page->query;
     WalkKind kind =
         query->kind == CURSOR_DASHBOARD ? WALK_INBOX : WALK_TIMELINE;
+    page_prefetch(page);
     g_autoptr(Walk) walk =
         walk_new(&page->cut, kind, query->user, query->older, query->from);
     gint64 last = query->from;
