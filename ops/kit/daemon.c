@@ -58,19 +58,20 @@ daemon_begin(void)
 
     raise_descriptors();
     stop_signals(&set);
+    sigaddset(&set, SIGHUP);
     ensure(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
     ensure(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     ensure(evthread_use_pthreads() == 0);
 }
 
-static void
-wait_for_signal(void)
+/* Waits for one of @set; gives which. */
+static int
+wait_for_signal(const sigset_t *set)
 {
-    sigset_t set;
     int signum;
 
-    stop_signals(&set);
-    ensure(sigwait(&set, &signum) == 0);
+    ensure(sigwait(set, &signum) == 0);
+    return signum;
 }
 
 gboolean
@@ -86,8 +87,11 @@ daemon_stop_is_wanted(void)
 static void *
 watch_second_signal(void *unused)
 {
+    sigset_t set;
+
     (void)unused;
-    wait_for_signal();
+    stop_signals(&set);
+    wait_for_signal(&set);
     _exit(130);
 }
 
@@ -121,9 +125,20 @@ notify_supervisor(const char *state)
 void
 daemon_wait(void)
 {
-    pthread_t watcher;
+    daemon_wait_reloading(NULL, NULL);
+}
 
-    wait_for_signal();
+void
+daemon_wait_reloading(void (*reload)(gpointer user_data), gpointer user_data)
+{
+    pthread_t watcher;
+    sigset_t set;
+
+    stop_signals(&set);
+    sigaddset(&set, SIGHUP);
+    while (wait_for_signal(&set) == SIGHUP && reload != NULL) {
+        reload(user_data);
+    }
     notify_supervisor("STOPPING=1");
     if (pthread_create(&watcher, NULL, watch_second_signal, NULL) == 0) {
         pthread_detach(watcher);
@@ -152,9 +167,15 @@ load_settings(const DaemonProgram *program, char ***argv, GError **error)
         settings_load(program->name, program->summary, program->settings,
                       program->options, argv, error);
 
-    if (outcome == SETTINGS_RUN && (*argv)[1]) {
+    if (outcome != SETTINGS_RUN && outcome != SETTINGS_CHECKED) {
+        return outcome;
+    }
+    if ((*argv)[1]) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_SETTING,
                     "unexpected argument: %s", (*argv)[1]);
+        return SETTINGS_BAD;
+    }
+    if (program->check && !program->check(program->options, error)) {
         return SETTINGS_BAD;
     }
     return outcome;
@@ -184,6 +205,9 @@ daemon_main(const DaemonProgram *program, char **argv)
     daemon_begin();
     switch (load_settings(program, &argv, &error)) {
     case SETTINGS_DONE:
+        break;
+    case SETTINGS_CHECKED:
+        printf("comb-%s: all settings are good\n", program->name);
         break;
     case SETTINGS_BAD:
         fprintf(stderr, "comb-%s: %s\n", program->name, error->message);

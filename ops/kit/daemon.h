@@ -4,6 +4,8 @@
  * daemon_begin() before any thread starts: SIGPIPE is ignored, SIGTERM and
  * SIGINT are blocked everywhere, libevent is told of threads. daemon_wait()
  * sleeps until one of them comes; a second one ends the process at once.
+ * SIGHUP is blocked too, and waited for: a daemon that has files to read again
+ * does so, for others it is one more way to be told to stop.
  */
 #pragma once
 
@@ -14,6 +16,9 @@ typedef struct DaemonProgram {
     const char *summary;     /* one sentence, for --help */
     const Setting *settings; /* ends with a NULL name */
     gpointer options;        /* where they go */
+    /* What the table cannot say, of settings together; NULL: nothing. Fails:
+       COMB_ERROR_SETTING that names the setting, FALSE. */
+    gboolean (*check)(gpointer options, GError **error);
     gboolean (*run)(gpointer options, GError **error); /* start, wait, stop */
 } DaemonProgram;
 
@@ -32,13 +37,21 @@ int daemon_main(const DaemonProgram *program, char **argv);
 void daemon_begin(void);
 
 /**
- * daemon_wait() - sleep until SIGTERM or SIGINT
+ * daemon_wait() - sleep until SIGTERM, SIGINT or SIGHUP
  *
- * Effect: tells systemd that we stop. From then on a second signal ends the
- *         process at once, with status 130.
+ * Effect: tells systemd that we stop. From then on a second SIGTERM or SIGINT
+ *         ends the process at once, with status 130.
  * Thread: main.
  */
 void daemon_wait(void);
+
+/**
+ * daemon_wait_reloading() - likewise, but SIGHUP calls @reload
+ *
+ * @reload: NULL: as daemon_wait(). Called here, on the main thread.
+ */
+void daemon_wait_reloading(void (*reload)(gpointer user_data),
+                           gpointer user_data);
 
 /**
  * daemon_stop_is_wanted() - whether daemon_wait() would return at once

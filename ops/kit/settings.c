@@ -432,12 +432,7 @@ settings_load(const char *daemon, const char *summary, const Setting *table,
     if (!read_file(&load, error) || !fill_options(&load, options, error)) {
         return SETTINGS_BAD;
     }
-    if (load.check) {
-        printf("comb-%s: all settings are good\n", daemon);
-        settings_clear(table, options);
-        return SETTINGS_DONE;
-    }
-    return SETTINGS_RUN;
+    return load.check ? SETTINGS_CHECKED : SETTINGS_RUN;
 }
 
 void

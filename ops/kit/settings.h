@@ -31,9 +31,11 @@ typedef struct Setting {
 } Setting;
 
 typedef enum SettingsOutcome {
-    SETTINGS_RUN,  /* options are filled in: go on */
-    SETTINGS_DONE, /* --help, --version and the like were answered: exit 0 */
-    SETTINGS_BAD,  /* *error says what is wrong: exit 2 */
+    SETTINGS_RUN,     /* options are filled in: go on */
+    SETTINGS_CHECKED, /* likewise, for --check-config: look at them, go no
+                         further */
+    SETTINGS_DONE,    /* --help, --version and the like were answered: exit 0 */
+    SETTINGS_BAD,     /* *error says what is wrong: exit 2 */
 } SettingsOutcome;
 
 /**
@@ -44,8 +46,9 @@ typedef enum SettingsOutcome {
  * @table:   ends with a NULL name.
  * @argv:    main's, its strings are borrowed. Flags are removed; the name
  *           and what is left stay for the caller to use or refuse.
- * Owns:     after SETTINGS_RUN, strings in @options belong to the caller:
- *           settings_clear(). Otherwise @options holds none.
+ * Owns:     after SETTINGS_RUN and SETTINGS_CHECKED, strings in @options
+ *           belong to the caller: settings_clear(). Otherwise @options holds
+ *           none.
  * Fails:    SETTINGS_BAD with COMB_ERROR_SETTING that names the setting, the
  *           value, its source and the bounds.
  */

@@ -3,6 +3,8 @@
  */
 #include "ops/kit/daemon.h"
 
+#include "ops/kit/error.h"
+
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -45,6 +47,108 @@ test_second_signal(void)
     g_assert_false(g_test_trap_reached_timeout());
 }
 
+static void
+on_reload(gpointer user_data)
+{
+    guint *reloads = user_data;
+
+    g_print("reload %u\n", ++*reloads);
+    kill(getpid(), *reloads < 3 ? SIGHUP : SIGTERM);
+}
+
+/* SIGHUP, one that came early too, reloads as often as it comes. */
+static void
+test_reload(void)
+{
+    if (g_test_subprocess()) {
+        guint reloads = 0;
+
+        daemon_begin();
+        kill(getpid(), SIGHUP);
+        daemon_wait_reloading(on_reload, &reloads);
+        return;
+    }
+    g_test_trap_subprocess(NULL, 30 * G_USEC_PER_SEC, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stdout("*reload 1\nreload 2\nreload 3\n*");
+}
+
+/* Where there is nothing to reload, SIGHUP is a clean stop. */
+static void
+test_hangup(void)
+{
+    if (g_test_subprocess()) {
+        daemon_begin();
+        kill(getpid(), SIGHUP);
+        daemon_wait();
+        g_print("stopped\n");
+        return;
+    }
+    g_test_trap_subprocess(NULL, 30 * G_USEC_PER_SEC, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stdout("*stopped\n*");
+}
+
+static gboolean
+check_nothing_fits(gpointer options, GError **error)
+{
+    (void)options;
+    g_set_error_literal(error, COMB_ERROR, COMB_ERROR_SETTING,
+                        "one: goes with other");
+    return FALSE;
+}
+
+static gboolean
+check_all_fits(gpointer options, GError **error)
+{
+    (void)options;
+    (void)error;
+    return TRUE;
+}
+
+static gboolean
+run_never(gpointer options, GError **error)
+{
+    (void)options;
+    (void)error;
+    g_assert_not_reached();
+}
+
+/* The exit code of --check-config, or of a plain start. */
+static int
+try_settings(gboolean (*check)(gpointer options, GError **error),
+             const char *flag)
+{
+    static const Setting none[] = {{0}};
+    const DaemonProgram program = {.name = "unit",
+                                   .summary = "A test.",
+                                   .settings = none,
+                                   .check = check,
+                                   .run = run_never};
+    char name[] = "comb-unit";
+    g_autofree char *own = g_strdup(flag);
+    char *argv[] = {name, own, NULL};
+
+    return daemon_main(&program, argv);
+}
+
+/* What does not fit together ends a start, and is found by --check-config. */
+static void
+test_check(void)
+{
+    if (g_test_subprocess()) {
+        g_assert_cmpint(try_settings(check_nothing_fits, NULL), ==, 2);
+        g_assert_cmpint(try_settings(check_nothing_fits, "--check-config"), ==,
+                        2);
+        g_assert_cmpint(try_settings(check_all_fits, "--check-config"), ==, 0);
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("*comb-unit: one: goes with other\n*");
+    g_test_trap_assert_stdout("*comb-unit: all settings are good\n*");
+}
+
 /* systemd is told on the socket that NOTIFY_SOCKET names, abstract or not. */
 static void
 test_notify(void)
@@ -72,6 +176,9 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/daemon/stop", test_stop);
     g_test_add_func("/daemon/second-signal", test_second_signal);
+    g_test_add_func("/daemon/reload", test_reload);
+    g_test_add_func("/daemon/hangup", test_hangup);
+    g_test_add_func("/daemon/check", test_check);
     g_test_add_func("/daemon/notify", test_notify);
     return g_test_run();
 }
