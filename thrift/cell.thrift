@@ -54,10 +54,12 @@ struct CellStatus {
 service Cell {
   CellStatus status(15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
-            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable),
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
 
   /** Writes a tail checkpoint now; answers when it is on disk. */
   void checkpoint(15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
-            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable),
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
 }

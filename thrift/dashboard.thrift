@@ -57,15 +57,18 @@ service Dashboard {
    */
   Page getDashboard(1: types.UserId user, 2: PageRequest page, 15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 2: types.NotHomed not_homed, 3: types.Overloaded overloaded,
-            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable),
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
 
   /** One author's posts; any cell can answer. */
   Page getTimeline(1: types.UserId author, 2: PageRequest page, 15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
-            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable),
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
 
   /** At most POSTS_MAX posts by id; any cell can answer. */
   Posts getPosts(2: list<i64> posts, 15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
-            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable),
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
 }

@@ -124,3 +124,13 @@ reply_not_found(Request *request, const char *what)
     wire_write_stop(message);
     reply_send(request, message);
 }
+
+void
+reply_denied(Request *request, const char *reason)
+{
+    GByteArray *message = begin_refusal(request, REPLY_DENIED);
+
+    wire_field_string(message, 1, reason);
+    wire_write_stop(message);
+    reply_send(request, message);
+}

@@ -17,6 +17,7 @@ typedef enum ReplyField {
     REPLY_DEADLINE = 4,
     REPLY_UNAVAILABLE = 5,
     REPLY_NOT_FOUND = 6,
+    REPLY_DENIED = 7,
 } ReplyField;
 
 /**
@@ -42,6 +43,7 @@ void reply_deadline(Request *request, const char *reason);
 void reply_unavailable(Request *request, const char *reason,
                        gint retry_after_ms);
 void reply_not_found(Request *request, const char *what);
+void reply_denied(Request *request, const char *reason);
 
 /**
  * reply_write_invalid() - the fields of an InvalidRequest struct and its stop

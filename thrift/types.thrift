@@ -5,8 +5,8 @@
  * optional, unknown fields survive. Where a call is routed by a user (or
  * author), that is argument 1, and nothing else ever is; the RequestContext is
  * argument 15; exceptions are numbered alike everywhere (1 invalid, 2 not_homed,
- * 3 overloaded, 4 deadline, 5 unavailable, 6 not_found), so that a router can
- * read a call and answer it without decoding it.
+ * 3 overloaded, 4 deadline, 5 unavailable, 6 not_found, 7 denied), so that a
+ * router can read a call and answer it without decoding it.
  */
 namespace c_glib Comb
 namespace py comb.types
@@ -142,4 +142,9 @@ exception Unavailable {
 
 exception NotFound {
   1: string what;
+}
+
+/** Whoever the connection's certificate names may not call this method; nothing was done. */
+exception PermissionDenied {
+  1: string reason;                  /** who, and what */
 }

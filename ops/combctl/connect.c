@@ -147,6 +147,7 @@ refusals_clear(Refusals *refusals)
     g_clear_object(&refusals->deadline);
     g_clear_object(&refusals->unavailable);
     g_clear_object(&refusals->not_found);
+    g_clear_object(&refusals->denied);
 }
 
 char *
@@ -177,6 +178,9 @@ thrown_text(const Refusals *refusals, const GError *error)
     if (refusals->unavailable != NULL) {
         return g_strdup_printf("not available: %s",
                                refusals->unavailable->reason);
+    }
+    if (refusals->denied != NULL) {
+        return g_strdup_printf("not permitted: %s", refusals->denied->reason);
     }
     if (refusals->not_homed != NULL) {
         return g_strdup_printf("the user lives in another cell than %d",
@@ -215,7 +219,7 @@ peer_get_map(const Peer *gateway, GError **error)
     if (!comb_firehose_client_get_cell_map(
             gateway->service, &map, gateway->context, &refusals.invalid,
             &refusals.overloaded, &refusals.deadline, &refusals.unavailable,
-            &refusals.not_found, error)) {
+            &refusals.not_found, &refusals.denied, error)) {
         g_clear_object(&map);
         (void)refusals_explain(&refusals, gateway, error);
     }
@@ -231,7 +235,7 @@ peer_get_status(const Peer *cell, GError **error)
     if (!comb_cell_client_status(cell->service, &status, cell->context,
                                  &refusals.invalid, &refusals.overloaded,
                                  &refusals.deadline, &refusals.unavailable,
-                                 error)) {
+                                 &refusals.denied, error)) {
         g_clear_object(&status);
         (void)refusals_explain(&refusals, cell, error);
     }

@@ -59,6 +59,7 @@ typedef struct Refusals {
     CombDeadlineExceeded *deadline;
     CombUnavailable *unavailable;
     CombNotFound *not_found;
+    CombPermissionDenied *denied;
 } Refusals;
 
 /** refusals_clear() - free what was thrown; all NULL again. */

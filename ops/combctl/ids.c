@@ -11,10 +11,10 @@ ids_fetch(const Peer *gateway, gint count, GError **error)
     g_auto(Refusals) refusals = {0};
     g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(gint64));
 
-    if (!comb_firehose_client_next_ids(gateway->service, &ids, count,
-                                       gateway->context, &refusals.invalid,
-                                       &refusals.overloaded, &refusals.deadline,
-                                       &refusals.unavailable, error)) {
+    if (!comb_firehose_client_next_ids(
+            gateway->service, &ids, count, gateway->context, &refusals.invalid,
+            &refusals.overloaded, &refusals.deadline, &refusals.unavailable,
+            &refusals.denied, error)) {
         (void)refusals_explain(&refusals, gateway, error);
         return NULL;
     }

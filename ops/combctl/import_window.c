@@ -175,13 +175,14 @@ take_refusal(Window *window, const Refusals *refusals, GError *left,
              GError **error)
 {
     gboolean lost = refusals->invalid == NULL && refusals->overloaded == NULL &&
-                    refusals->deadline == NULL && refusals->unavailable == NULL;
+                    refusals->deadline == NULL &&
+                    refusals->unavailable == NULL && refusals->denied == NULL;
     gboolean foreign =
         g_error_matches(left, THRIFT_APPLICATION_EXCEPTION_ERROR,
                         THRIFT_APPLICATION_EXCEPTION_ERROR_UNKNOWN_METHOD);
 
     (void)refusals_explain(refusals, window->peer, &left);
-    if (refusals->invalid != NULL || foreign) {
+    if (refusals->invalid != NULL || refusals->denied != NULL || foreign) {
         g_propagate_error(error, left);
         return FALSE;
     }
@@ -228,7 +229,7 @@ receive_reply(Window *window, GError **error)
     if (!comb_firehose_client_recv_publish(
             window->peer->service, &window->results, &refusals.invalid,
             &refusals.overloaded, &refusals.deadline, &refusals.unavailable,
-            &left)) {
+            &refusals.denied, &left)) {
         return take_refusal(window, &refusals, left, error);
     }
     if (window->results->len != batch->open->len) {

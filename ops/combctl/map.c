@@ -189,7 +189,7 @@ run_set(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
     if (!comb_firehose_client_set_cell_map(
             gateway->service, &epoch, map, gateway->context, &refusals.invalid,
             &refusals.overloaded, &refusals.deadline, &refusals.unavailable,
-            error)) {
+            &refusals.denied, error)) {
         return refusals_explain(&refusals, gateway, error);
     }
     printf(ctl->json ? "{\"epoch\": %" G_GINT64_FORMAT "}\n"

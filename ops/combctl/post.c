@@ -146,10 +146,10 @@ publish_event(const Peer *gateway, CombEvent *event, gint64 *ret_id,
         g_ptr_array_new_with_free_func(g_object_unref);
 
     g_ptr_array_add(events, event);
-    if (!comb_firehose_client_publish(gateway->service, &results, events,
-                                      gateway->context, &refusals.invalid,
-                                      &refusals.overloaded, &refusals.deadline,
-                                      &refusals.unavailable, error)) {
+    if (!comb_firehose_client_publish(
+            gateway->service, &results, events, gateway->context,
+            &refusals.invalid, &refusals.overloaded, &refusals.deadline,
+            &refusals.unavailable, &refusals.denied, error)) {
         return refusals_explain(&refusals, gateway, error);
     }
     const CombPublishResult *result =

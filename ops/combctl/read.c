@@ -60,11 +60,12 @@ fetch_page(const Read *read, const char *cursor, gint limit, GError **error)
                   router->service, &page, read->user.v, request,
                   router->context, &refusals.invalid, &refusals.not_homed,
                   &refusals.overloaded, &refusals.deadline,
-                  &refusals.unavailable, error)
+                  &refusals.unavailable, &refusals.denied, error)
             : comb_dashboard_client_get_timeline(
                   router->service, &page, read->user.v, request,
                   router->context, &refusals.invalid, &refusals.overloaded,
-                  &refusals.deadline, &refusals.unavailable, error);
+                  &refusals.deadline, &refusals.unavailable, &refusals.denied,
+                  error);
     if (!done) {
         (void)refusals_explain(&refusals, router, error);
         return NULL;

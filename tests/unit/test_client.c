@@ -104,11 +104,12 @@ receive_posts(Fixture *f, gint64 *ret_first, GError **error)
     CombOverloaded *overloaded = NULL;
     CombDeadlineExceeded *deadline = NULL;
     CombUnavailable *unavailable = NULL;
+    CombPermissionDenied *denied = NULL;
     gint n = -1;
 
     if (comb_dashboard_client_recv_get_posts(f->dashboard, &posts, &invalid,
                                              &overloaded, &deadline,
-                                             &unavailable, error)) {
+                                             &unavailable, &denied, error)) {
         n = (gint)posts->missing->len;
         *ret_first = n > 0 ? g_array_index(posts->missing, gint64, 0) : 0;
     }
@@ -491,13 +492,14 @@ test_unknown_method(void)
     CombOverloaded *overloaded = NULL;
     CombDeadlineExceeded *deadline = NULL;
     CombUnavailable *unavailable = NULL;
+    CombPermissionDenied *denied = NULL;
     g_autoptr(GError) error = NULL;
     Fixture f;
 
     open_client(&f, server_port(server), 5000);
     g_assert_false(comb_dashboard_client_get_timeline(
         f.dashboard, &page, 1, wanted, ctx, &invalid, &overloaded, &deadline,
-        &unavailable, &error));
+        &unavailable, &denied, &error));
     g_assert_error(error, THRIFT_APPLICATION_EXCEPTION_ERROR,
                    THRIFT_APPLICATION_EXCEPTION_ERROR_UNKNOWN_METHOD);
     g_object_unref(page);

@@ -30,6 +30,9 @@ on_get_dashboard(Request *request, gpointer user_data)
     case REPLY_DEADLINE:
         reply_deadline(request, "late");
         break;
+    case REPLY_DENIED:
+        reply_denied(request, "web may not call getDashboard");
+        break;
     default:
         reply_unavailable(request, "down", 500);
         break;
@@ -75,6 +78,7 @@ typedef struct Fixture {
     CombOverloaded *overloaded;
     CombDeadlineExceeded *deadline;
     CombUnavailable *unavailable;
+    CombPermissionDenied *denied;
 } Fixture;
 
 static void
@@ -117,6 +121,7 @@ tear_down(Fixture *f)
     g_clear_object(&f->overloaded);
     g_clear_object(&f->deadline);
     g_clear_object(&f->unavailable);
+    g_clear_object(&f->denied);
     g_object_unref(f->page);
     g_object_unref(f->wanted);
     g_object_unref(f->ctx);
@@ -132,7 +137,8 @@ refuse(Fixture *f, ReplyField how)
 
     g_assert_false(comb_dashboard_client_get_dashboard(
         f->dashboard, &f->page, (gint64)how, f->wanted, f->ctx, &f->invalid,
-        &f->not_homed, &f->overloaded, &f->deadline, &f->unavailable, &error));
+        &f->not_homed, &f->overloaded, &f->deadline, &f->unavailable,
+        &f->denied, &error));
 }
 
 /* TRUE: the handler liked the context. */
@@ -143,7 +149,7 @@ send_context(Fixture *f)
 
     return comb_dashboard_client_get_timeline(
         f->dashboard, &f->page, 1, f->wanted, f->ctx, &f->invalid,
-        &f->overloaded, &f->deadline, &f->unavailable, &error);
+        &f->overloaded, &f->deadline, &f->unavailable, &f->denied, &error);
 }
 
 /* InvalidRequest arrives with its field, reason and limit. */
@@ -211,6 +217,18 @@ test_unavailable(void)
     tear_down(&f);
 }
 
+/* PermissionDenied arrives with its reason. */
+static void
+test_denied(void)
+{
+    Fixture f;
+
+    set_up(&f);
+    refuse(&f, REPLY_DENIED);
+    g_assert_cmpstr(f.denied->reason, ==, "web may not call getDashboard");
+    tear_down(&f);
+}
+
 /* A void method's answer is an empty result. */
 static void
 test_void(void)
@@ -223,9 +241,9 @@ test_void(void)
     cell = g_object_new(COMB_TYPE_CELL_CLIENT, "input_protocol",
                         client_protocol(f.client), "output_protocol",
                         client_protocol(f.client), NULL);
-    g_assert_true(comb_cell_client_checkpoint(cell, f.ctx, &f.invalid,
-                                              &f.overloaded, &f.deadline,
-                                              &f.unavailable, &error));
+    g_assert_true(comb_cell_client_checkpoint(
+        cell, f.ctx, &f.invalid, &f.overloaded, &f.deadline, &f.unavailable,
+        &f.denied, &error));
     g_assert_no_error(error);
     g_object_unref(cell);
     tear_down(&f);
@@ -317,6 +335,7 @@ main(int argc, char **argv)
     g_test_add_func("/reply/overloaded", test_overloaded);
     g_test_add_func("/reply/deadline", test_deadline);
     g_test_add_func("/reply/unavailable", test_unavailable);
+    g_test_add_func("/reply/denied", test_denied);
     g_test_add_func("/reply/void", test_void);
     g_test_add_func("/reply/context-default", test_context_default);
     g_test_add_func("/reply/context-given", test_context_given);
