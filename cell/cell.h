@@ -10,6 +10,7 @@
 #include "ops/kit/killpoint.h"
 #include "ops/kit/metrics.h"
 #include "router/mapfeed.h"
+#include "thrift/tls.h"
 
 typedef struct Cell Cell;
 
@@ -27,6 +28,7 @@ typedef struct CellOptions {
     gsize cache_bytes;  /* for facts that pages ask for; 0: none */
     guint fanout_slice; /* deliveries of a big fan-out between two batches */
     KillPoints *kill;   /* borrowed, outlive the cell; NULL: never */
+    Tls *tls;           /* likewise; NULL: plain text */
 } CellOptions;
 
 /**

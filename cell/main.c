@@ -22,6 +22,8 @@ typedef struct Options {
     gint64 cache_mb;
     gint64 fanout_slice;
     gint64 connect_timeout_ms;
+    TlsFiles tls_files;
+    Tls *tls;         /* no setting: of those files; NULL: plain text */
     KillPoints *kill; /* no setting: for tests */
 } Options;
 
@@ -59,8 +61,22 @@ static const Setting settings[] = {
      "two batches of the log."},
     {"connect-timeout-ms", SETTING_INT, PLACE(connect_timeout_ms), "10000", 100,
      600000, "ms", "How long to wait for a broker at start."},
+    TLS_SERVER_SETTINGS(Options, tls_files),
     {0},
 };
+
+static gboolean
+check(gpointer user_data, GError **error)
+{
+    const Options *options = user_data;
+    return tls_files_check(&options->tls_files, TLS_SERVER, "tls", error);
+}
+
+static void
+reload(gpointer tls)
+{
+    tls_reload(tls);
+}
 
 static char *
 healthy(gpointer user_data)
@@ -91,7 +107,7 @@ run_admin(const Options *options, Cell *cell, Metrics *metrics, GError **error)
     }
     daemon_ready("cell=%s:%u admin=%s:%u", options->host, cell_port(cell),
                  options->host, admin_port(admin));
-    daemon_wait();
+    daemon_wait_reloading(options->tls != NULL ? reload : NULL, options->tls);
     admin_stop(admin);
     return TRUE;
 }
@@ -113,6 +129,7 @@ run_cell(const Options *options, const char *dir, LogCluster *cluster,
         .cache_bytes = (gsize)options->cache_mb << 20,
         .fanout_slice = (guint)options->fanout_slice,
         .kill = options->kill,
+        .tls = options->tls,
     };
     Metrics *metrics = metrics_new();
     MapFeed *feed = mapfeed_start(mapfeed_open_control, NULL, NULL, cluster);
@@ -177,7 +194,11 @@ run(gpointer user_data, GError **error)
     if (options->kill == NULL) {
         return FALSE;
     }
-    gboolean clean = run_in_dir(options, error);
+    gboolean clean = FALSE;
+    if (tls_open(TLS_SERVER, &options->tls_files, &options->tls, error)) {
+        clean = run_in_dir(options, error);
+        tls_close(options->tls);
+    }
     killpoints_free(options->kill);
     return clean;
 }
@@ -191,6 +212,7 @@ main(int argc, char **argv)
         .summary = "A cell: every post, and the inboxes of its users.",
         .settings = settings,
         .options = &options,
+        .check = check,
         .run = run,
     };
 

@@ -418,6 +418,7 @@ serve_start(const ServeOptions *options, State *state, Log *firehose,
                                : SERVE_CONNECTIONS_MAX,
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = SERVE_IN_FLIGHT_MAX,
+        .tls = options->tls,
         .methods = serve_methods,
         .user_data = serve,
     };

@@ -72,6 +72,10 @@ static const MetricText metric_texts[METRIC_N - METRIC_DELIVERIES] = {
      "Memory held for facts that pages ask for."},
     {"comb_cell_refused_total", METRIC_COUNTER,
      "Calls refused: not homed, not ready, or wrong."},
+    {"comb_cell_tls_faults_total", METRIC_COUNTER,
+     "Clients closed for TLS or certificate."},
+    {"comb_cell_denied_total", METRIC_COUNTER,
+     "Calls not permitted to who made them."},
 };
 
 static void

@@ -40,6 +40,8 @@ typedef enum StateMetric {
     METRIC_CACHE_MISSES,
     METRIC_CACHE_BYTES,
     METRIC_REFUSED,
+    METRIC_TLS_FAULTS,
+    METRIC_DENIED,
     METRIC_N,
 } StateMetric;
 

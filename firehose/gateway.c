@@ -74,6 +74,11 @@ static const Metric metrics_template[GATEWAY_METRICS] = {
     [GATEWAY_IDS_AHEAD] = {"comb_gateway_ids_ahead_ms", NULL, METRIC_GAUGE,
                            "How far the id clock is ahead of the wall clock.",
                            0},
+    [GATEWAY_TLS_FAULTS] = {"comb_gateway_tls_faults_total", NULL,
+                            METRIC_COUNTER,
+                            "Clients closed for TLS or certificate.", 0},
+    [GATEWAY_DENIED] = {"comb_gateway_denied_total", NULL, METRIC_COUNTER,
+                        "Calls not permitted to who made them.", 0},
 };
 
 void
@@ -170,6 +175,8 @@ refresh_metrics(gpointer user_data)
     metric_set(&gateway->metrics[GATEWAY_CALLS], (gint64)stats.calls);
     metric_set(&gateway->metrics[GATEWAY_BAD_FRAMES], (gint64)stats.bad_frames);
     metric_set(&gateway->metrics[GATEWAY_CONNECTIONS], stats.connections);
+    metric_set(&gateway->metrics[GATEWAY_TLS_FAULTS], (gint64)stats.tls_faults);
+    metric_set(&gateway->metrics[GATEWAY_DENIED], (gint64)stats.denied);
     metric_set(&gateway->metrics[GATEWAY_PENDING_BYTES],
                (gint64)gateway->pending_bytes);
     metric_set(&gateway->metrics[GATEWAY_IDS_AHEAD],
@@ -197,6 +204,7 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
         .connections_max = CONNECTIONS_MAX,
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = IN_FLIGHT_MAX,
+        .tls = options->tls,
         .methods = methods,
         .user_data = gateway,
     };

@@ -11,6 +11,7 @@
 #include "firehose/log.h"
 #include "ops/kit/metrics.h"
 #include "router/mapfeed.h"
+#include "thrift/tls.h"
 
 typedef struct Gateway Gateway;
 
@@ -22,6 +23,7 @@ typedef struct GatewayOptions {
     const char *data_dir;    /* for the id clock */
     gsize pending_bytes_max; /* appended and not yet acknowledged; beyond:
                                 Overloaded */
+    Tls *tls;                /* borrowed, outlives it; NULL: plain text */
 } GatewayOptions;
 
 /**

@@ -31,6 +31,8 @@ typedef enum GatewayMetric {
     GATEWAY_CONNECTIONS,
     GATEWAY_PENDING_BYTES,
     GATEWAY_IDS_AHEAD,
+    GATEWAY_TLS_FAULTS,
+    GATEWAY_DENIED,
     GATEWAY_METRICS, /* how many */
 } GatewayMetric;
 

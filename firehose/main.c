@@ -28,6 +28,8 @@ typedef struct Options {
     gint64 connect_timeout_ms;
     gint64 delivery_timeout_ms;
     gint64 pending_mb;
+    TlsFiles tls_files;
+    Tls *tls; /* no setting: of those files; NULL: plain text */
 } Options;
 
 #define READY_POLL_US 5000
@@ -61,8 +63,23 @@ static const Setting settings[] = {
      1000, 600000, "ms", "An append is given up after this."},
     {"pending-mb", SETTING_INT, PLACE(pending_mb), "64", 1, 4096, "MiB",
      "Bytes waiting for the log; beyond, calls are refused as overloaded."},
+    TLS_SERVER_SETTINGS(Options, tls_files),
     {0},
 };
+
+static gboolean
+check(gpointer user_data, GError **error)
+{
+    const Options *options = user_data;
+
+    return tls_files_check(&options->tls_files, TLS_SERVER, "tls", error);
+}
+
+static void
+reload(gpointer tls)
+{
+    tls_reload(tls);
+}
 
 static Log *
 open_control(LogCluster *cluster, const Options *options, GError **error)
@@ -139,7 +156,7 @@ run_admin(const Options *options, Gateway *gateway, MapFeed *feed,
     }
     daemon_ready("gateway=%s:%u admin=%s:%u", options->host,
                  gateway_port(gateway), options->host, admin_port(admin));
-    daemon_wait();
+    daemon_wait_reloading(options->tls != NULL ? reload : NULL, options->tls);
     admin_stop(admin);
     return TRUE;
 }
@@ -157,6 +174,7 @@ run_gateway(const Options *options, LogCluster *cluster, Log *firehose,
         .node = (guint)options->node,
         .data_dir = data_dir,
         .pending_bytes_max = (gsize)options->pending_mb << 20,
+        .tls = options->tls,
     };
     Metrics *metrics = metrics_new();
     MapFeed *feed = mapfeed_start(mapfeed_open_control, NULL, NULL, cluster);
@@ -196,9 +214,8 @@ run_logs(const Options *options, LogCluster *cluster, GError **error)
 }
 
 static gboolean
-run(gpointer user_data, GError **error)
+run_cluster(const Options *options, GError **error)
 {
-    const Options *options = user_data;
     const LogKafkaOptions kafka = {
         .brokers = options->brokers,
         .client_id = "comb-firehose",
@@ -216,6 +233,20 @@ run(gpointer user_data, GError **error)
     return clean;
 }
 
+static gboolean
+run(gpointer user_data, GError **error)
+{
+    Options *options = user_data;
+    gboolean clean;
+
+    if (!tls_open(TLS_SERVER, &options->tls_files, &options->tls, error)) {
+        return FALSE;
+    }
+    clean = run_cluster(options, error);
+    tls_close(options->tls);
+    return clean;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -225,6 +256,7 @@ main(int argc, char **argv)
         .summary = "The gateway: publishes events to Kafka and gives ids.",
         .settings = settings,
         .options = &options,
+        .check = check,
         .run = run,
     };
 

@@ -153,6 +153,7 @@ lane_upstream(Lane *lane, guint cell)
             .cell = cell,
             .in_flight_max = lane->options.cell_in_flight_max,
             .timeout_ms = lane->options.cell_timeout_ms,
+            .tls = lane->options.cell_tls,
             .answered = lane_answered,
             .connects = &lane->options.metrics[ROUTER_CONNECTS],
             .lost = &lane->options.metrics[ROUTER_LOST],

@@ -30,6 +30,8 @@ typedef enum RouterMetric {
     ROUTER_LATE_REPLIES,
     ROUTER_MAP_EPOCH,
     ROUTER_CONNECTIONS,
+    ROUTER_TLS_FAULTS,
+    ROUTER_DENIED,
     ROUTER_METRICS,
 } RouterMetric;
 
@@ -38,6 +40,7 @@ typedef struct LaneOptions {
     Metric *metrics; /* by RouterMetric */
     guint cell_timeout_ms;
     guint cell_in_flight_max;
+    Tls *cell_tls; /* for connections to cells; NULL: plain text */
 } LaneOptions;
 
 /* How a method is routed. */

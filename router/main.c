@@ -25,6 +25,8 @@ typedef struct Options {
     gint64 cell_timeout_ms;
     gint64 cell_in_flight_max;
     gint64 connect_timeout_ms;
+    TlsFiles tls_files;
+    TlsFiles cell_tls_files;
 } Options;
 
 #define PLACE(field) G_STRUCT_OFFSET(Options, field)
@@ -56,12 +58,25 @@ static const Setting settings[] = {
      600000, "ms",
      "A broker is waited for so long, and then tried again: a stop may take "
      "as long."},
+    TLS_SERVER_SETTINGS(Options, tls_files),
+    TLS_CELL_SETTINGS(Options, cell_tls_files),
     {0},
 };
+
+static gboolean
+check(gpointer user_data, GError **error)
+{
+    const Options *options = user_data;
+    return tls_files_check(&options->tls_files, TLS_SERVER, "tls", error) &&
+           tls_files_check(&options->cell_tls_files, TLS_CLIENT, "cell-tls",
+                           error);
+}
 
 /* What main() starts, in this order. */
 typedef struct Daemon {
     const Options *options; /* borrowed */
+    Tls *tls;               /* of callers; NULL: plain text */
+    Tls *cell_tls;          /* likewise, of cells */
     char *data_dir;
     LogCluster *cluster;
     MapFeed *feed;
@@ -76,6 +91,23 @@ ready(gpointer user_data)
     Daemon *daemon = user_data;
     g_autoptr(CellMap) map = mapfeed_get(daemon->feed);
     return map == NULL ? g_strdup("there is no cell map yet") : NULL;
+}
+
+static gboolean
+start_tls(Daemon *daemon, GError **error)
+{
+    const Options *options = daemon->options;
+    return tls_open(TLS_SERVER, &options->tls_files, &daemon->tls, error) &&
+           tls_open(TLS_CLIENT, &options->cell_tls_files, &daemon->cell_tls,
+                    error);
+}
+
+static void
+reload(gpointer user_data)
+{
+    Daemon *daemon = user_data;
+    tls_reload(daemon->tls);
+    tls_reload(daemon->cell_tls);
 }
 
 static gboolean
@@ -114,6 +146,8 @@ start_router(Daemon *daemon, GError **error)
         .connections_max = (guint)options->connections_max,
         .cell_timeout_ms = (guint)options->cell_timeout_ms,
         .cell_in_flight_max = (guint)options->cell_in_flight_max,
+        .tls = daemon->tls,
+        .cell_tls = daemon->cell_tls,
     };
     daemon->metrics = metrics_new();
     daemon->router =
@@ -144,6 +178,8 @@ stop(Daemon *daemon)
     g_clear_pointer(&daemon->feed, mapfeed_stop);
     g_clear_pointer(&daemon->cluster, log_cluster_close);
     g_clear_pointer(&daemon->data_dir, g_free);
+    g_clear_pointer(&daemon->cell_tls, tls_close);
+    g_clear_pointer(&daemon->tls, tls_close);
 }
 
 static gboolean
@@ -151,13 +187,14 @@ run(gpointer user_data, GError **error)
 {
     Daemon own = {.options = user_data};
     Daemon *daemon = &own;
-    gboolean clean = start_feed(daemon, error) && start_router(daemon, error) &&
-                     start_admin(daemon, error);
+    gboolean clean = start_tls(daemon, error) && start_feed(daemon, error) &&
+                     start_router(daemon, error) && start_admin(daemon, error);
     if (clean) {
+        gboolean reloads = daemon->tls != NULL || daemon->cell_tls != NULL;
         daemon_ready("router=%s:%u admin=%s:%u", daemon->options->host,
                      router_port(daemon->router), daemon->options->host,
                      admin_port(daemon->admin));
-        daemon_wait();
+        daemon_wait_reloading(reloads ? reload : NULL, daemon);
     }
     stop(daemon);
     return clean;
@@ -172,6 +209,7 @@ main(int argc, char **argv)
         .summary = "Passes calls through to the cell that is the user's home.",
         .settings = settings,
         .options = &options,
+        .check = check,
         .run = run,
     };
 

@@ -76,6 +76,10 @@ static const Metric metrics_at_start[ROUTER_METRICS] = {
                           "Epoch of the cell map in use; 0: none.", 0},
     [ROUTER_CONNECTIONS] = {"comb_router_connections", NULL, METRIC_GAUGE,
                             "Clients connected.", 0},
+    [ROUTER_TLS_FAULTS] = COUNTED("comb_router_tls_faults_total",
+                                  "Clients closed for TLS or certificate."),
+    [ROUTER_DENIED] = COUNTED("comb_router_denied_total",
+                              "Calls not permitted to who made them."),
 };
 
 /* ---- methods ---- */
@@ -128,6 +132,8 @@ refresh(gpointer user_data)
     metric_set(&router->metrics[ROUTER_MAP_EPOCH],
                map != NULL ? cellmap_epoch(map) : 0);
     metric_set(&router->metrics[ROUTER_CONNECTIONS], stats.connections);
+    metric_set(&router->metrics[ROUTER_TLS_FAULTS], (gint64)stats.tls_faults);
+    metric_set(&router->metrics[ROUTER_DENIED], (gint64)stats.denied);
 }
 
 static void
@@ -154,6 +160,7 @@ router_new(const RouterOptions *options, MapFeed *feed)
         .metrics = router->metrics,
         .cell_timeout_ms = options->cell_timeout_ms,
         .cell_in_flight_max = options->cell_in_flight_max,
+        .cell_tls = options->cell_tls,
     };
     for (guint i = 0; i < options->threads; i++) {
         router->lanes[i] = lane_new(&lane);
@@ -175,6 +182,7 @@ router_start(const RouterOptions *options, MapFeed *feed, Metrics *metrics,
                                : CONNECTIONS_MAX,
         .frame_bytes_max = CALL_BYTES_MAX,
         .in_flight_max = IN_FLIGHT_MAX,
+        .tls = options->tls,
         .methods = methods,
         .user_data = router,
     };

@@ -10,6 +10,7 @@
 
 #include "ops/kit/metrics.h"
 #include "router/mapfeed.h"
+#include "thrift/tls.h"
 
 typedef struct Router Router;
 
@@ -21,6 +22,8 @@ typedef struct RouterOptions {
     guint cell_timeout_ms;    /* a cell's answer is waited for so long */
     guint cell_in_flight_max; /* calls at one cell per thread; beyond:
                                  Overloaded */
+    Tls *tls;      /* borrowed, outlives it; NULL: callers use plain text */
+    Tls *cell_tls; /* likewise, of a client: for connections to cells */
 } RouterOptions;
 
 /**

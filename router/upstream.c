@@ -19,6 +19,9 @@
  * - Silence for two time-outs while calls wait: the machine may be gone
  *   without a word, and only a new connection can find out.
  * - The map has another address for the cell: the old one is left.
+ * - TLS: the cell's certificate is not what it must be, or the cell does not
+ *   like ours, which it says after the handshake. Calls wait in the output
+ *   until the handshake is over, as they do for a connection.
  */
 #include "router/upstream.h"
 
@@ -27,6 +30,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -222,6 +226,33 @@ on_read(struct bufferevent *connection, void *user_data)
 
 /* ---- connecting ---- */
 
+/* Why the connection is lost; follows "cell N ...". Gives. */
+static char *
+connection_why(const Upstream *upstream)
+{
+    const char *plain =
+        upstream->connected ? "closed the connection" : "cannot be reached";
+    const char *why = NULL;
+    if (upstream->options.tls != NULL) {
+        why = tls_explain(bufferevent_openssl_get_ssl(upstream->connection),
+                          bufferevent_get_openssl_error(upstream->connection));
+    }
+    return why == NULL ? g_strdup(plain)
+                       : g_strdup_printf("%s: TLS: %s", plain, why);
+}
+
+static struct bufferevent *
+connection_new(const Upstream *upstream)
+{
+    const UpstreamOptions *options = &upstream->options;
+    if (options->tls == NULL) {
+        return bufferevent_socket_new(options->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    }
+    return bufferevent_openssl_socket_new(
+        options->base, -1, tls_session(options->tls, upstream->host),
+        BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+}
+
 static void
 on_event(struct bufferevent *connection, short what, void *user_data)
 {
@@ -237,16 +268,15 @@ on_event(struct bufferevent *connection, short what, void *user_data)
         connection_drop(upstream); /* nobody waits: a cell that restarts */
         return;
     }
-    connection_fail(upstream, upstream->connected ? "closed the connection"
-                                                  : "cannot be reached");
+    g_autofree char *why = connection_why(upstream);
+    connection_fail(upstream, why);
 }
 
 static void
 connection_open(Upstream *upstream)
 {
     const UpstreamOptions *options = &upstream->options;
-    upstream->connection =
-        bufferevent_socket_new(options->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    upstream->connection = connection_new(upstream);
     upstream->generation++;
     metric_add(options->connects, 1);
     ensure(upstream->connection != NULL);

@@ -12,6 +12,7 @@
 #include "ops/kit/metrics.h"
 #include "router/cellmap.h"
 #include "thrift/frame.h"
+#include "thrift/tls.h"
 
 #include <event2/dns.h>
 #include <event2/event.h>
@@ -35,6 +36,7 @@ typedef struct UpstreamOptions {
     guint cell;
     guint in_flight_max;
     guint timeout_ms; /* an ordinary answer takes less */
+    Tls *tls;         /* a client's, outlives it; NULL: plain text */
     UpstreamFunc answered;
     Metric *connects;     /* connections tried */
     Metric *lost;         /* connections lost or not made */

@@ -186,6 +186,13 @@ connect_host(const char *host, guint16 port, guint timeout_ms, GError **error)
 Client *
 client_open(const char *host, guint16 port, guint timeout_ms, GError **error)
 {
+    return client_open_tls(NULL, host, port, timeout_ms, error);
+}
+
+Client *
+client_open_tls(Tls *tls, const char *host, guint16 port, guint timeout_ms,
+                GError **error)
+{
     int fd = connect_host(host, port, timeout_ms, error);
     Client *client;
 
@@ -195,6 +202,12 @@ client_open(const char *host, guint16 port, guint timeout_ms, GError **error)
     client = g_new0(Client, 1);
     client->transport = client_transport_new(fd, timeout_ms);
     client->protocol = client_protocol_new(client->transport);
+    if (tls != NULL &&
+        !client_transport_shake(client->transport,
+                                tls_stream_new(tls, fd, host), error)) {
+        client_close(client);
+        return NULL;
+    }
     return client;
 }
 

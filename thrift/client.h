@@ -15,6 +15,8 @@
  */
 #pragma once
 
+#include "thrift/tls.h"
+
 #include <glib.h>
 #include <thrift/c_glib/protocol/thrift_protocol.h>
 
@@ -31,6 +33,19 @@ void client_init(void);
  */
 Client *client_open(const char *host, guint16 port, guint timeout_ms,
                     GError **error);
+
+/**
+ * client_open_tls() - connect, over TLS
+ *
+ * @tls:  a client's; NULL: in plain text. Sessions outlive it.
+ * @host: the certificate must be for it.
+ * Effect: the handshake has @timeout_ms too. The process must ignore SIGPIPE:
+ *         OpenSSL cannot be told to.
+ * Fails:  COMB_ERROR_IO with the reason, NULL. A server that does not like our
+ *         certificate says so after the handshake: with the first answer.
+ */
+Client *client_open_tls(Tls *tls, const char *host, guint16 port,
+                        guint timeout_ms, GError **error);
 
 /** client_protocol() - for the generated clients; borrowed. */
 ThriftProtocol *client_protocol(Client *client);

@@ -12,6 +12,9 @@
  * longer agree on what comes next, so the socket is closed and every later
  * call fails at once. A message given up half-written, or half-read by a
  * decoder that did not like it, costs that message only.
+ *
+ * With TLS the same loops run over a TlsStream in place of the socket. Which
+ * direction of the socket is then waited for is for TLS to say.
  */
 #include "thrift/client_transport.h"
 
@@ -30,6 +33,7 @@
 struct _ClientTransport {
     ThriftTransport parent_instance;
     int fd;           /* -1 once closed */
+    TlsStream *tls;   /* owned; NULL: plain text, or closed */
     guint timeout_ms; /* per frame */
     GByteArray *out;  /* room for the prefix, then what was written */
     GByteArray *in;   /* the frame that is read */
@@ -43,6 +47,7 @@ G_DEFINE_TYPE(ClientTransport, client_transport, THRIFT_TYPE_TRANSPORT)
 static void
 close_socket(ClientTransport *self)
 {
+    g_clear_pointer(&self->tls, tls_stream_free);
     if (self->fd >= 0) {
         close(self->fd);
         self->fd = -1;
@@ -83,11 +88,91 @@ wait_for(ClientTransport *self, short events, gint64 deadline_us,
     return TRUE;
 }
 
+/* What TLS has not done yet: waits for it, or gives up. */
+static gboolean
+wait_for_tls(ClientTransport *self, TlsOutcome outcome, gint64 deadline_us,
+             GError **error)
+{
+    g_autofree char *why = NULL;
+
+    switch (outcome) {
+    case TLS_DONE:
+        return TRUE;
+    case TLS_WANTS_READ:
+        return wait_for(self, POLLIN, deadline_us, error);
+    case TLS_WANTS_WRITE:
+        return wait_for(self, POLLOUT, deadline_us, error);
+    case TLS_ENDED:
+        return give_up(self, COMB_ERROR_IO, "the peer has closed", error);
+    case TLS_CUT:
+        return give_up(self, COMB_ERROR_IO, tls_stream_why(self->tls), error);
+    case TLS_BROKEN:
+        break;
+    }
+    why = g_strdup_printf("TLS: %s", tls_stream_why(self->tls));
+    return give_up(self, COMB_ERROR_IO, why, error);
+}
+
+static gboolean
+send_all_tls(ClientTransport *self, const guint8 *data, gsize len,
+             GError **error)
+{
+    gint64 deadline_us = frame_deadline(self);
+
+    while (len > 0) {
+        gsize sent = 0;
+        TlsOutcome outcome = tls_stream_write(self->tls, data, len, &sent);
+
+        if (!wait_for_tls(self, outcome, deadline_us, error)) {
+            return FALSE;
+        }
+        data += sent;
+        len -= sent;
+    }
+    return TRUE;
+}
+
+static gboolean
+receive_all_tls(ClientTransport *self, guint8 *data, gsize len,
+                gint64 deadline_us, GError **error)
+{
+    while (len > 0) {
+        gsize got = 0;
+        TlsOutcome outcome = tls_stream_read(self->tls, data, len, &got);
+
+        if (!wait_for_tls(self, outcome, deadline_us, error)) {
+            return FALSE;
+        }
+        data += got;
+        len -= got;
+    }
+    return TRUE;
+}
+
+gboolean
+client_transport_shake(ClientTransport *self, TlsStream *stream, GError **error)
+{
+    gint64 deadline_us = frame_deadline(self);
+    TlsOutcome outcome;
+
+    self->tls = stream;
+    do {
+        outcome = tls_stream_shake(stream);
+        if (!wait_for_tls(self, outcome, deadline_us, error)) {
+            return FALSE;
+        }
+    } while (outcome != TLS_DONE);
+    return TRUE;
+}
+
 static gboolean
 send_all(ClientTransport *self, const guint8 *data, gsize len, GError **error)
 {
     gint64 deadline_us = frame_deadline(self);
 
+    if (self->tls != NULL) {
+        return send_all_tls(self, data, len, error);
+    }
     while (len > 0) {
         gssize sent = send(self->fd, data, len, MSG_NOSIGNAL);
 
@@ -107,6 +192,9 @@ static gboolean
 receive_all(ClientTransport *self, guint8 *data, gsize len, gint64 deadline_us,
             GError **error)
 {
+    if (self->tls != NULL) {
+        return receive_all_tls(self, data, len, deadline_us, error);
+    }
     while (len > 0) {
         gssize got = recv(self->fd, data, len, 0);
 

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "thrift/tls_stream.h"
 #include "thrift/wire.h"
 
 #include <thrift/c_glib/protocol/thrift_binary_protocol.h>
@@ -29,6 +30,15 @@ G_DECLARE_FINAL_TYPE(ClientProtocol, client_protocol, CLIENT, PROTOCOL,
  * @timeout_ms: for each frame sent or received.
  */
 ClientTransport *client_transport_new(int fd, guint timeout_ms);
+
+/**
+ * client_transport_shake() - speak TLS from here on, with a handshake first
+ *
+ * @stream: on the same socket; owned from now on.
+ * Fails:   COMB_ERROR_IO with the reason, FALSE; the transport is closed.
+ */
+gboolean client_transport_shake(ClientTransport *transport, TlsStream *stream,
+                                GError **error);
 
 /** client_transport_begin() - a message is written: forget half of another. */
 void client_transport_begin(ClientTransport *transport);

@@ -21,11 +21,17 @@
  * then are lost, like those of any cut connection. A peer that has finished
  * sending gets its answers and is closed then. A closed connection lives on,
  * without socket, until its last open call is answered.
+ *
+ * With TLS a handshake comes first, which the stall timer bounds as a whole.
+ * Then only the two places change that touch the socket: bytes are read by
+ * whole records, and what is sent is copied into pieces of a record. Either
+ * may wait for the other direction of the socket: see @reread and @rewrite.
  */
 #include "thrift/connection.h"
 
 #include "ops/kit/ensure.h"
 #include "ops/kit/logger.h"
+#include "thrift/tls_stream.h"
 #include "thrift/worker.h"
 
 #include <errno.h>
@@ -53,6 +59,10 @@ struct Connection {
     guint n_calls;               /* in @calls */
     gboolean ended;              /* the peer has finished sending */
     gboolean sending;            /* counted in worker->busy for @out */
+    TlsStream *tls;              /* NULL: plain text */
+    gboolean shaking;            /* its handshake is not over */
+    gboolean reread;             /* TLS reads on once it can write */
+    gboolean rewrite;            /* TLS writes on once it can read */
     TAILQ_ENTRY(Connection) in_worker; /* worker->connections */
 };
 
@@ -100,6 +110,7 @@ connection_close(Connection *connection)
     event_free(connection->stall);
     evbuffer_free(connection->in);
     evbuffer_free(connection->out);
+    g_clear_pointer(&connection->tls, tls_stream_free);
     close(connection->fd);
     connection->fd = -1;
     set_sending(connection, FALSE);
@@ -130,13 +141,68 @@ close_for(Connection *connection, const char *reason)
     connection_close(connection);
 }
 
+/* TLS has failed, or the socket under it, which is not worth a word. */
+static void
+close_for_tls(Connection *connection, TlsOutcome outcome)
+{
+    if (outcome == TLS_BROKEN) {
+        connection->worker->counters->tls_faults++;
+        close_for(connection, tls_stream_why(connection->tls));
+    } else {
+        connection_close(connection);
+    }
+}
+
 /* ---- sending ---- */
+
+/* The first bytes of @out, at most a record's; copied into @room where they
+   are not in one piece. */
+static const guint8 *
+next_record(Connection *connection, guint8 *room, gsize *ret_len)
+{
+    gsize len = MIN(evbuffer_get_length(connection->out), TLS_RECORD_BYTES);
+    struct evbuffer_iovec first = {0};
+
+    *ret_len = len;
+    evbuffer_peek(connection->out, (ev_ssize_t)len, NULL, &first, 1);
+    if (first.iov_len >= len) {
+        return first.iov_base;
+    }
+    evbuffer_copyout(connection->out, room, len);
+    return room;
+}
+
+/* As send_output(). */
+static gboolean
+send_records(Connection *connection)
+{
+    guint8 room[TLS_RECORD_BYTES];
+
+    connection->rewrite = FALSE;
+    while (evbuffer_get_length(connection->out) > 0) {
+        gsize len, sent = 0;
+        const guint8 *data = next_record(connection, room, &len);
+        TlsOutcome outcome =
+            tls_stream_write(connection->tls, data, len, &sent);
+
+        if (outcome != TLS_DONE) {
+            connection->rewrite = outcome == TLS_WANTS_READ;
+            return outcome == TLS_WANTS_WRITE || outcome == TLS_WANTS_READ;
+        }
+        evbuffer_drain(connection->out, sent);
+    }
+    return TRUE;
+}
 
 /* Gives the kernel what it takes. FALSE: the peer has gone. */
 static gboolean
 send_output(Connection *connection)
 {
     struct evbuffer_iovec pieces[SEND_PIECES_MAX];
+
+    if (connection->tls != NULL) {
+        return send_records(connection);
+    }
 
     while (evbuffer_get_length(connection->out) > 0) {
         int n =
@@ -264,18 +330,26 @@ may_read(const Connection *connection)
            evbuffer_get_length(connection->out) < SERVER_OUTPUT_BYTES_MAX;
 }
 
+/* Whether a frame has begun to arrive. */
+static gboolean
+is_midway(const Connection *connection)
+{
+    return evbuffer_get_length(connection->in) > 0 ||
+           (connection->tls != NULL && tls_stream_is_midway(connection->tls));
+}
+
 /* Waits for more bytes, or not; a frame once begun has its time. */
 static void
 watch(Connection *connection, gboolean new_frame)
 {
     gboolean reading = may_read(connection);
 
-    if (reading) {
+    if (reading || connection->rewrite) {
         event_add(connection->readable, NULL);
     } else {
         event_del(connection->readable);
     }
-    if (!reading || evbuffer_get_length(connection->in) == 0) {
+    if (!connection->rewrite && (!reading || !is_midway(connection))) {
         event_del(connection->stall);
     } else if (new_frame ||
                !event_pending(connection->stall, EV_TIMEOUT, NULL)) {
@@ -309,20 +383,27 @@ advance(Connection *connection)
 
 /* ---- events ---- */
 
-/* Like read(2). A long frame is read in larger pieces. */
-static gssize
-receive(Connection *connection)
+/* A long frame is read in larger pieces. */
+static gsize
+wanted_bytes(const Connection *connection)
 {
-    struct evbuffer_iovec room[2];
     gsize want = 0;
-    gssize got;
-    int n;
 
     if (peek_length(connection, &want)) {
         want = want + PREFIX_BYTES - evbuffer_get_length(connection->in);
     }
-    want = CLAMP(want, READ_BYTES_MIN, READ_BYTES_MAX);
-    n = evbuffer_reserve_space(connection->in, (ev_ssize_t)want, room, 2);
+    return CLAMP(want, READ_BYTES_MIN, READ_BYTES_MAX);
+}
+
+/* Like read(2). */
+static gssize
+receive(Connection *connection)
+{
+    struct evbuffer_iovec room[2];
+    gssize got;
+    int n = evbuffer_reserve_space(
+        connection->in, (ev_ssize_t)wanted_bytes(connection), room, 2);
+
     ensure(n > 0);
     got = readv(connection->fd, room, n);
     if (got <= 0) {
@@ -336,14 +417,106 @@ receive(Connection *connection)
     return got;
 }
 
+G_STATIC_ASSERT(READ_BYTES_MIN >= TLS_RECORD_BYTES);
+
+/* Whole records, as long as one more has room. */
+static TlsOutcome
+receive_records(Connection *connection)
+{
+    struct evbuffer_iovec room;
+    TlsOutcome outcome;
+    gsize got = 0, all = 0;
+    int n = evbuffer_reserve_space(
+        connection->in, (ev_ssize_t)wanted_bytes(connection), &room, 1);
+
+    ensure(n == 1);
+    do {
+        all += got;
+        outcome =
+            tls_stream_read(connection->tls, (guint8 *)room.iov_base + all,
+                            room.iov_len - all, &got);
+    } while (outcome == TLS_DONE &&
+             room.iov_len - all - got >= TLS_RECORD_BYTES);
+    room.iov_len = all + got;
+    ensure(evbuffer_commit_space(connection->in, &room, 1) == 0);
+    return outcome;
+}
+
+/* May free the connection. */
+static void
+read_records(Connection *connection)
+{
+    TlsOutcome outcome = receive_records(connection);
+
+    if (outcome == TLS_CUT || outcome == TLS_BROKEN) {
+        close_for_tls(connection, outcome);
+        return;
+    }
+    connection->ended = outcome == TLS_ENDED;
+    connection->reread = outcome == TLS_WANTS_WRITE;
+    if (connection->reread) {
+        event_add(connection->writable, &connection->worker->stall);
+    }
+    advance(connection);
+}
+
+/* Gets on with the handshake. May free the connection. */
+static void
+shake(Connection *connection)
+{
+    TlsOutcome outcome = tls_stream_shake(connection->tls);
+
+    switch (outcome) {
+    case TLS_DONE:
+        connection->shaking = FALSE;
+        event_del(connection->writable);
+        advance(connection);
+        break;
+    case TLS_WANTS_READ:
+        event_del(connection->writable);
+        event_add(connection->readable, NULL);
+        break;
+    case TLS_WANTS_WRITE:
+        event_del(connection->readable);
+        event_add(connection->writable, NULL);
+        break;
+    case TLS_ENDED:
+    case TLS_CUT:
+    case TLS_BROKEN:
+        close_for_tls(connection, outcome);
+        break;
+    }
+}
+
+/* TRUE: what there was to do, TLS has done. */
+static gboolean
+read_tls(Connection *connection)
+{
+    if (connection->tls == NULL) {
+        return FALSE;
+    }
+    if (connection->shaking) {
+        shake(connection);
+    } else if (connection->rewrite) {
+        event_active(connection->writable, EV_WRITE, 0);
+    } else {
+        read_records(connection);
+    }
+    return TRUE;
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *user_data)
 {
     Connection *connection = user_data;
-    gssize got = receive(connection);
+    gssize got;
 
     (void)fd;
     (void)what;
+    if (read_tls(connection)) {
+        return;
+    }
+    got = receive(connection);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
@@ -366,16 +539,24 @@ on_writable(evutil_socket_t fd, short what, void *user_data)
         close_for(connection, "answers not read in time");
         return;
     }
+    if (connection->shaking) {
+        shake(connection);
+        return;
+    }
     if (!send_output(connection)) {
         connection_close(connection);
         return;
     }
-    if (evbuffer_get_length(connection->out) > 0) {
-        event_add(connection->writable, &connection->worker->stall);
-    } else {
+    if (evbuffer_get_length(connection->out) == 0) {
         set_sending(connection, FALSE);
+    } else if (!connection->rewrite) {
+        event_add(connection->writable, &connection->worker->stall);
     }
-    advance(connection);
+    if (connection->reread) {
+        read_records(connection);
+    } else {
+        advance(connection);
+    }
 }
 
 static void
@@ -386,7 +567,8 @@ on_stall(evutil_socket_t fd, short what, void *user_data)
     (void)fd;
     (void)what;
     connection->worker->counters->stalled++;
-    close_for(connection, "frame not finished in time");
+    close_for(connection, connection->shaking ? "handshake not finished in time"
+                                              : "frame not finished in time");
 }
 
 /* ---- for the worker ---- */
@@ -415,7 +597,14 @@ connection_open(Worker *worker, int fd)
     ensure(connection->stall != NULL);
     TAILQ_INIT(&connection->calls);
     TAILQ_INSERT_TAIL(&worker->connections, connection, in_worker);
-    watch(connection, FALSE);
+    if (worker->options->tls != NULL) {
+        connection->tls = tls_stream_new(worker->options->tls, fd, NULL);
+        connection->shaking = TRUE;
+        event_add(connection->readable, NULL);
+        event_add(connection->stall, &worker->stall);
+    } else {
+        watch(connection, FALSE);
+    }
 }
 
 void
@@ -447,6 +636,13 @@ Connection *
 connection_next(const Connection *connection)
 {
     return TAILQ_NEXT(connection, in_worker);
+}
+
+const char *
+connection_identity(const Connection *connection)
+{
+    return connection->tls != NULL ? tls_stream_identity(connection->tls)
+                                   : NULL;
 }
 
 Worker *

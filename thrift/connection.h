@@ -64,5 +64,9 @@ void connection_free(Connection *connection);
 /** connection_next() - the one after it in the worker's list, or NULL. */
 Connection *connection_next(const Connection *connection);
 
+/** connection_identity() - who its certificate names; NULL: nobody. Borrowed.
+ */
+const char *connection_identity(const Connection *connection);
+
 /** connection_worker() - its worker. Thread: any, while a request is open. */
 Worker *connection_worker(const Connection *connection);

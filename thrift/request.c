@@ -5,7 +5,9 @@
  * a handler borrows from them stays until it answers, whatever becomes of the
  * connection. What is no well-formed call never becomes a request.
  */
+#include "ops/kit/logger.h"
 #include "thrift/connection.h"
+#include "thrift/reply.h"
 #include "thrift/worker.h"
 
 #include <string.h>
@@ -102,6 +104,20 @@ reply_unknown_method(Request *request)
     request_reply(request, message);
 }
 
+static void
+deny(Request *request, const char *method)
+{
+    const char *identity = connection_identity(request->connection);
+    g_autofree char *who =
+        logger_quote(identity != NULL ? identity : "a nameless certificate");
+    g_autofree char *reason =
+        g_strdup_printf("%s may not call %s", who, method);
+
+    logger_warn("thrift.server", "call denied", "identity=%s method=%s", who,
+                method);
+    reply_denied(request, reason);
+}
+
 void
 request_serve(Request *request, Worker *worker)
 {
@@ -113,6 +129,13 @@ request_serve(Request *request, Worker *worker)
     if (method == NULL) {
         worker->counters->unknown_methods++;
         reply_unknown_method(request);
+        return;
+    }
+    if (options->tls != NULL &&
+        !tls_may_call(options->tls, connection_identity(request->connection),
+                      method->name)) {
+        worker->counters->denied++;
+        deny(request, method->name);
         return;
     }
     method->handler(request, options->user_data);

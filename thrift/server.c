@@ -296,6 +296,8 @@ server_stats(Server *server, ServerStats *ret_stats)
         .stalled = counters->stalled,
         .calls = counters->calls,
         .unknown_methods = counters->unknown_methods,
+        .tls_faults = counters->tls_faults,
+        .denied = counters->denied,
         .connections = counters->connections,
     };
 }

@@ -8,10 +8,15 @@
  * that it is not read). A frame that does not scan (frame.h) closes its
  * connection, no other; an unknown method is answered with Thrift's
  * TApplicationException.
+ *
+ * With a Tls a connection begins with its handshake, within stall_ms, and
+ * goes on as without; a call that the table does not allow to whom the
+ * certificate names is answered with PermissionDenied.
  */
 #pragma once
 
 #include "thrift/frame.h"
+#include "thrift/tls.h"
 
 #include <event2/event.h>
 
@@ -42,6 +47,8 @@ typedef struct ServerOptions {
     guint stall_ms;              /* a peer that leaves a frame unfinished or
                                     answers unread for so long is closed;
                                     0: SERVER_STALL_MS_DEFAULT */
+    Tls *tls;                    /* borrowed, outlives the server; NULL: plain
+                                    text */
     const ServerMethod *methods; /* static; ends with a NULL name */
     gpointer user_data;          /* for every handler; outlives the server */
 } ServerOptions;
@@ -82,7 +89,9 @@ typedef struct ServerStats {
     guint64 stalled;    /* closed for: stall_ms */
     guint64 calls;
     guint64 unknown_methods;
-    guint connections; /* now */
+    guint64 tls_faults; /* closed for: no TLS, no or a wrong certificate */
+    guint64 denied;     /* calls, by the table of who may call what */
+    guint connections;  /* now */
 } ServerStats;
 
 /** server_stats() - counters since start. Thread: any. */

@@ -18,6 +18,8 @@ typedef struct ServerCounters {
     _Atomic guint64 stalled;
     _Atomic guint64 calls;
     _Atomic guint64 unknown_methods;
+    _Atomic guint64 tls_faults;
+    _Atomic guint64 denied;
     _Atomic guint connections;
 } ServerCounters;
 

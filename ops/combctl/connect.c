@@ -51,8 +51,8 @@ peer_open(const Ctl *ctl, const char *what, const char *host, guint16 port,
           GType type, GError **error)
 {
     g_autoptr(GError) local = NULL;
-    Client *client =
-        client_open(host, port, (guint)ctl->timeout_ms + GRACE_MS, &local);
+    Client *client = client_open_tls(ctl->tls, host, port,
+                                     (guint)ctl->timeout_ms + GRACE_MS, &local);
 
     if (client == NULL) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_UNREACHABLE,

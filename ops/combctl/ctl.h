@@ -8,6 +8,7 @@
 #pragma once
 
 #include "ops/combctl/names.h"
+#include "thrift/tls.h"
 
 #include <glib.h>
 
@@ -20,6 +21,9 @@ typedef struct Ctl {
     gboolean json;    /* print JSON instead of text */
     gboolean help;    /* --help before the command */
     gboolean version; /* --version */
+    TlsFiles files;   /* of --tls-ca and the like; as told by the environment
+                         where a flag is missing */
+    Tls *tls;         /* of them; NULL: plain text, or not parsed yet */
     Names *names;     /* NULL until ctl_names() */
 } Ctl;
 

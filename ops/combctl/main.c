@@ -38,6 +38,12 @@ global_group(Ctl *ctl)
          "How long to wait for an answer (5000)", "N"},
         {"names", 0, 0, G_OPTION_ARG_FILENAME, &ctl->names_file,
          "Where users' names are remembered", "FILE"},
+        {"tls-ca", 0, 0, G_OPTION_ARG_FILENAME, &ctl->files.ca,
+         "Speak TLS to servers of these CAs (COMB_TLS_CA)", "FILE"},
+        {"tls-cert", 0, 0, G_OPTION_ARG_FILENAME, &ctl->files.cert,
+         "Show this certificate (COMB_TLS_CERT)", "FILE"},
+        {"tls-key", 0, 0, G_OPTION_ARG_FILENAME, &ctl->files.key,
+         "Its key (COMB_TLS_KEY)", "FILE"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &ctl->json,
          "Print JSON, one object a line", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &ctl->version, "Print the version",
@@ -88,6 +94,31 @@ drop_dashes(char **argv)
     }
 }
 
+static void
+fill_path(char **path, const char *variable)
+{
+    const char *environment = g_getenv(variable);
+
+    if (*path == NULL && environment != NULL && *environment != '\0') {
+        *path = g_strdup(environment);
+    }
+}
+
+/* Reads the files of TLS, where there are any: once, all flags are known. */
+static gboolean
+open_tls(Ctl *ctl, GError **error)
+{
+    g_autoptr(GError) wrong = NULL;
+
+    fill_path(&ctl->files.ca, "COMB_TLS_CA");
+    fill_path(&ctl->files.cert, "COMB_TLS_CERT");
+    fill_path(&ctl->files.key, "COMB_TLS_KEY");
+    if (!tls_files_check(&ctl->files, TLS_CLIENT, "tls", &wrong)) {
+        return ctl_usage_error(error, "%s", wrong->message);
+    }
+    return tls_open(TLS_CLIENT, &ctl->files, &ctl->tls, error);
+}
+
 gboolean
 ctl_parse(Ctl *ctl, const CtlSyntax *syntax, char ***argv, GError **error)
 {
@@ -115,7 +146,7 @@ ctl_parse(Ctl *ctl, const CtlSyntax *syntax, char ***argv, GError **error)
     if (ctl->timeout_ms < 1 || ctl->timeout_ms > 600000) {
         return ctl_usage_error(error, "--timeout-ms is 1 to 600000");
     }
-    return TRUE;
+    return open_tls(ctl, error);
 }
 
 Names *
@@ -149,6 +180,11 @@ print_help(void)
           "  --router HOST:PORT   where to read (COMB_ROUTER; 127.0.0.1:9100)\n"
           "  --gateway HOST:PORT  where to write (COMB_GATEWAY; "
           "127.0.0.1:9110)\n"
+          "  --tls-ca FILE        speak TLS, to servers of these CAs "
+          "(COMB_TLS_CA)\n"
+          "  --tls-cert FILE, --tls-key FILE\n"
+          "                       show this certificate (COMB_TLS_CERT, "
+          "COMB_TLS_KEY)\n"
           "  --timeout-ms N       how long to wait for an answer (5000)\n"
           "  --names FILE         where users' names are remembered\n"
           "  --json               print JSON, one object a line\n"
@@ -251,6 +287,8 @@ main(int argc, char **argv)
     gboolean done = run_command(&ctl, &words, &error);
     save_names(ctl.names);
     g_clear_pointer(&ctl.names, names_close);
+    tls_close(ctl.tls);
+    tls_files_clear(&ctl.files);
     g_free(ctl.names_file);
     g_free(ctl.router);
     g_free(ctl.gateway);

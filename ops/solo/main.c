@@ -48,8 +48,52 @@ static const Setting settings[] = {
      "two batches of the log."},
     {"retention-hours", SETTING_INT, PLACE(retention_hours), "168", 1,
      24 * 3650, "h", "How long the firehose keeps records, at least."},
+    TLS_SERVER_SETTINGS(SoloOptions, tls_files),
+    TLS_CELL_SETTINGS(SoloOptions, cell_tls_files),
     {0},
 };
+
+/* Cells have the same certificate as the rest, and the router must trust it;
+   where they want one too, it must have one. */
+static gboolean
+check_inside(const SoloOptions *options, GError **error)
+{
+    const char *missing = NULL, *there = NULL;
+    if (options->tls_files.cert != NULL && options->cell_tls_files.ca == NULL) {
+        missing = "cell-tls-ca";
+        there = "tls-cert is given, for the cells in here too";
+    } else if (options->tls_files.cert == NULL &&
+               options->cell_tls_files.ca != NULL) {
+        missing = "tls-cert";
+        there = "cell-tls-ca is given, and the cells are in here";
+    } else if (options->tls_files.ca != NULL &&
+               options->cell_tls_files.cert == NULL) {
+        missing = "cell-tls-cert";
+        there = "tls-ca is given, so that cells want one of the router too";
+    }
+    if (missing == NULL) {
+        return TRUE;
+    }
+    g_set_error(error, COMB_ERROR, COMB_ERROR_SETTING, "%s: is missing; %s",
+                missing, there);
+    return FALSE;
+}
+
+static gboolean
+check(gpointer user_data, GError **error)
+{
+    const SoloOptions *options = user_data;
+    return tls_files_check(&options->tls_files, TLS_SERVER, "tls", error) &&
+           tls_files_check(&options->cell_tls_files, TLS_CLIENT, "cell-tls",
+                           error) &&
+           check_inside(options, error);
+}
+
+static void
+reload(gpointer solo)
+{
+    solo_reload(solo);
+}
 
 /* TRUE when ready or told to stop, FALSE where it never will be ready. */
 static gboolean
@@ -81,7 +125,7 @@ run_solo(const SoloOptions *options, GError **error)
     }
     gboolean clean = wait_ready(solo, error);
     if (clean) {
-        daemon_wait();
+        daemon_wait_reloading(solo_has_tls(solo) ? reload : NULL, solo);
     }
     solo_stop(solo);
     return clean;
@@ -109,6 +153,7 @@ main(int argc, char **argv)
         .summary = "Gateway, router and cells in one process, on a local log.",
         .settings = settings,
         .options = &options,
+        .check = check,
         .run = run,
     };
 

@@ -34,6 +34,8 @@
 struct Solo {
     const SoloOptions *options; /* borrowed */
     char *dir;                  /* from here on owned, in order of start */
+    Tls *tls;                   /* of all servers; NULL: plain text */
+    Tls *cell_tls;              /* likewise, of the router as a client */
     LogCluster *cluster;
     Log *firehose;
     Log *control;
@@ -97,6 +99,15 @@ start_layout(Solo *solo, GError **error)
 }
 
 static gboolean
+start_tls(Solo *solo, GError **error)
+{
+    const SoloOptions *options = solo->options;
+    return tls_open(TLS_SERVER, &options->tls_files, &solo->tls, error) &&
+           tls_open(TLS_CLIENT, &options->cell_tls_files, &solo->cell_tls,
+                    error);
+}
+
+static gboolean
 start_logs(Solo *solo, GError **error)
 {
     g_autofree char *dir = g_build_filename(solo->dir, "log", NULL);
@@ -150,6 +161,7 @@ start_cell(Solo *solo, GError **error)
         .cache_bytes = (gsize)solo->options->cache_mb << 20,
         .fanout_slice = (guint)solo->options->fanout_slice,
         .kill = solo->options->kill,
+        .tls = solo->tls,
     };
     Cell *cell =
         cell_start(&options, solo->firehose, solo->feed, solo->metrics, error);
@@ -188,6 +200,7 @@ start_gateway(Solo *solo, GError **error)
         .node = GATEWAY_NODE,
         .data_dir = dir,
         .pending_bytes_max = GATEWAY_PENDING_BYTES_MAX,
+        .tls = solo->tls,
     };
     if (!paths_make_dir(dir, error)) {
         return FALSE;
@@ -207,6 +220,8 @@ start_router(Solo *solo, GError **error)
         .connections_max = (guint)solo->options->connections_max,
         .cell_timeout_ms = CELL_TIMEOUT_MS,
         .cell_in_flight_max = CELL_IN_FLIGHT_MAX,
+        .tls = solo->tls,
+        .cell_tls = solo->cell_tls,
     };
     solo->router = router_start(&options, solo->feed, solo->metrics, error);
     return solo->router != NULL;
@@ -232,10 +247,10 @@ solo_start(const SoloOptions *options, GError **error)
 {
     Solo *solo = g_new0(Solo, 1);
     solo->options = options;
-    if (start_layout(solo, error) && start_logs(solo, error) &&
-        start_feed(solo, error) && start_cells(solo, error) &&
-        start_gateway(solo, error) && start_router(solo, error) &&
-        start_admin(solo, error)) {
+    if (start_layout(solo, error) && start_tls(solo, error) &&
+        start_logs(solo, error) && start_feed(solo, error) &&
+        start_cells(solo, error) && start_gateway(solo, error) &&
+        start_router(solo, error) && start_admin(solo, error)) {
         return solo;
     }
     solo_stop(solo);
@@ -256,8 +271,23 @@ solo_stop(Solo *solo)
     g_clear_pointer(&solo->control, log_close);
     g_clear_pointer(&solo->firehose, log_close);
     g_clear_pointer(&solo->cluster, log_cluster_close);
+    tls_close(solo->cell_tls);
+    tls_close(solo->tls);
     g_free(solo->dir);
     g_free(solo);
+}
+
+gboolean
+solo_has_tls(const Solo *solo)
+{
+    return solo->tls != NULL;
+}
+
+void
+solo_reload(Solo *solo)
+{
+    tls_reload(solo->tls);
+    tls_reload(solo->cell_tls);
 }
 
 char *

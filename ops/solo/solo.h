@@ -4,6 +4,7 @@
 #pragma once
 
 #include "ops/kit/killpoint.h"
+#include "thrift/tls.h"
 
 #include <glib.h>
 
@@ -26,7 +27,9 @@ typedef struct SoloOptions {
     gint64 cache_mb;  /* of each cell */
     gint64 fanout_slice;
     gint64 retention_hours;
-    KillPoints *kill; /* no setting: main()'s; NULL: never */
+    TlsFiles tls_files;      /* of router, gateway and cells */
+    TlsFiles cell_tls_files; /* of the router, as it calls the cells */
+    KillPoints *kill;        /* no setting: main()'s; NULL: never */
 } SoloOptions;
 
 /**
@@ -43,6 +46,12 @@ char *solo_ready(Solo *solo);
 
 /** solo_healthy() - NULL, or which part can no longer do its job, and why. */
 char *solo_healthy(Solo *solo);
+
+/** solo_has_tls() - whether there is anything to reload. */
+gboolean solo_has_tls(const Solo *solo);
+
+/** solo_reload() - read the files of TLS again (tls.h). Thread: any. */
+void solo_reload(Solo *solo);
 
 /** solo_addresses() - "router=HOST:PORT gateway=..." Owns: the caller. */
 char *solo_addresses(const Solo *solo);
