@@ -23,8 +23,8 @@
  * without socket, until its last open call is answered.
  *
  * With TLS a handshake comes first, which the stall timer bounds as a whole.
- * Then only the two places change that touch the socket: bytes are read by
- * whole records, and what is sent is copied into pieces of a record. Either
+ * Then only the two places change that touch the socket: bytes are read record
+ * by record, and what is sent is copied into pieces of a record. Either
  * may wait for the other direction of the socket: see @reread and @rewrite.
  */
 #include "thrift/connection.h"
@@ -383,27 +383,20 @@ advance(Connection *connection)
 
 /* ---- events ---- */
 
-/* A long frame is read in larger pieces. */
-static gsize
-wanted_bytes(const Connection *connection)
-{
-    gsize want = 0;
-
-    if (peek_length(connection, &want)) {
-        want = want + PREFIX_BYTES - evbuffer_get_length(connection->in);
-    }
-    return CLAMP(want, READ_BYTES_MIN, READ_BYTES_MAX);
-}
-
-/* Like read(2). */
+/* Like read(2). A long frame is read in larger pieces. */
 static gssize
 receive(Connection *connection)
 {
     struct evbuffer_iovec room[2];
+    gsize want = 0;
     gssize got;
-    int n = evbuffer_reserve_space(
-        connection->in, (ev_ssize_t)wanted_bytes(connection), room, 2);
+    int n;
 
+    if (peek_length(connection, &want)) {
+        want = want + PREFIX_BYTES - evbuffer_get_length(connection->in);
+    }
+    want = CLAMP(want, READ_BYTES_MIN, READ_BYTES_MAX);
+    n = evbuffer_reserve_space(connection->in, (ev_ssize_t)want, room, 2);
     ensure(n > 0);
     got = readv(connection->fd, room, n);
     if (got <= 0) {
@@ -417,36 +410,28 @@ receive(Connection *connection)
     return got;
 }
 
-G_STATIC_ASSERT(READ_BYTES_MIN >= TLS_RECORD_BYTES);
-
-/* Whole records, as long as one more has room. */
+/* One record, as a read takes no more than has come: an end that follows it
+   is seen after its calls have been taken. */
 static TlsOutcome
-receive_records(Connection *connection)
+receive_record(Connection *connection)
 {
     struct evbuffer_iovec room;
     TlsOutcome outcome;
-    gsize got = 0, all = 0;
-    int n = evbuffer_reserve_space(
-        connection->in, (ev_ssize_t)wanted_bytes(connection), &room, 1);
+    int n = evbuffer_reserve_space(connection->in, (ev_ssize_t)TLS_RECORD_BYTES,
+                                   &room, 1);
 
     ensure(n == 1);
-    do {
-        all += got;
-        outcome =
-            tls_stream_read(connection->tls, (guint8 *)room.iov_base + all,
-                            room.iov_len - all, &got);
-    } while (outcome == TLS_DONE &&
-             room.iov_len - all - got >= TLS_RECORD_BYTES);
-    room.iov_len = all + got;
+    outcome = tls_stream_read(connection->tls, room.iov_base, room.iov_len,
+                              &room.iov_len);
     ensure(evbuffer_commit_space(connection->in, &room, 1) == 0);
     return outcome;
 }
 
 /* May free the connection. */
 static void
-read_records(Connection *connection)
+read_record(Connection *connection)
 {
-    TlsOutcome outcome = receive_records(connection);
+    TlsOutcome outcome = receive_record(connection);
 
     if (outcome == TLS_CUT || outcome == TLS_BROKEN) {
         close_for_tls(connection, outcome);
@@ -500,7 +485,7 @@ read_tls(Connection *connection)
     } else if (connection->rewrite) {
         event_active(connection->writable, EV_WRITE, 0);
     } else {
-        read_records(connection);
+        read_record(connection);
     }
     return TRUE;
 }
@@ -553,7 +538,7 @@ on_writable(evutil_socket_t fd, short what, void *user_data)
         event_add(connection->writable, &connection->worker->stall);
     }
     if (connection->reread) {
-        read_records(connection);
+        read_record(connection);
     } else {
         advance(connection);
     }

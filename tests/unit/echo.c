@@ -6,6 +6,8 @@
  */
 #include "tests/unit/echo.h"
 
+#include "tests/unit/certs.h"
+#include "tests/unit/tunnel.h"
 #include "thrift/reply.h"
 
 void
@@ -90,11 +92,20 @@ guint16
 echo_start_with(EchoServer *echo, const ServerOptions *options)
 {
     g_autoptr(GError) error = NULL;
+    ServerOptions all = *options;
 
+    echo->tls = NULL;
+    if (tunnel_dir() != NULL) {
+        g_auto(TlsFiles) files = certs_files(tunnel_dir(), "server", "ca");
+
+        tls_open(TLS_SERVER, &files, &echo->tls, &error);
+        g_assert_no_error(error);
+        all.tls = echo->tls;
+    }
     pthread_mutex_init(&echo->lock, NULL);
     pthread_cond_init(&echo->changed, NULL);
     echo->held = g_ptr_array_new();
-    echo->server = server_start(options, &error);
+    echo->server = server_start(&all, &error);
     g_assert_no_error(error);
     return server_port(echo->server);
 }
@@ -111,6 +122,7 @@ void
 echo_stop(EchoServer *echo)
 {
     server_stop(echo->server);
+    tls_close(echo->tls);
     g_ptr_array_unref(echo->held);
     pthread_cond_destroy(&echo->changed);
     pthread_mutex_destroy(&echo->lock);

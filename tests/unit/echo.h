@@ -13,6 +13,7 @@
 
 typedef struct EchoServer {
     Server *server;
+    Tls *tls; /* where the tests are run over TLS (tunnel.h); else NULL */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     GPtrArray *held; /* requests put aside, under the lock */

@@ -6,6 +6,8 @@
  */
 #include "tests/unit/peer.h"
 
+#include "tests/unit/tunnel.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -37,7 +39,7 @@ peer_try_connect(guint16 port)
         close(fd);
         return -1;
     }
-    return fd;
+    return tunnel_dir() != NULL ? tunnel_open(fd) : fd;
 }
 
 int
