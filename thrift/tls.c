@@ -137,9 +137,11 @@ context_new(TlsRole role)
                                      SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     ensure(SSL_CTX_set_num_tickets(context, 0) == 1);
-    /* Idle connections give their buffers back. */
+    /* The chain is what the file has, not what a CA for callers adds to it.
+       Idle connections give their buffers back. */
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_NO_AUTO_CHAIN |
                                   SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_default_passwd_cb(context, no_password);
     return context;
