@@ -90,13 +90,34 @@ tls_stream_read(TlsStream *stream, gpointer data, gsize len, gsize *ret_got)
     return judge(stream, SSL_read_ex(stream->session, data, len, ret_got));
 }
 
+/* The socket takes nothing more: the peer may have said why before it hung up,
+   as a server does that does not like our certificate. */
+static TlsOutcome
+ask_why(TlsStream *stream)
+{
+    const char *why = stream->why;
+    TlsOutcome outcome;
+    char byte;
+    gsize got;
+
+    outcome = tls_stream_read(stream, &byte, sizeof byte, &got);
+    if (outcome == TLS_BROKEN) {
+        return outcome;
+    }
+    stream->why = why;
+    return TLS_CUT;
+}
+
 TlsOutcome
 tls_stream_write(TlsStream *stream, gconstpointer data, gsize len,
                  gsize *ret_sent)
 {
+    TlsOutcome outcome;
+
     *ret_sent = 0;
     before_call();
-    return judge(stream, SSL_write_ex(stream->session, data, len, ret_sent));
+    outcome = judge(stream, SSL_write_ex(stream->session, data, len, ret_sent));
+    return outcome == TLS_CUT ? ask_why(stream) : outcome;
 }
 
 gboolean

@@ -28,16 +28,33 @@ __all__ = ["Cell", "Client", "Dashboard", "Firehose", "applied", "context",
 
 
 class Client:
-    """A connection; calls are methods: Client(Dashboard, a).getPosts(...)."""
+    """A connection; calls are methods: Client(Dashboard, a).getPosts(...).
 
-    def __init__(self, service, address, timeout_s=30):
+    tls: an ssl.SSLContext; without, in plain text.
+    """
+
+    def __init__(self, service, address, timeout_s=30, tls=None):
         host, port = address.rsplit(":", 1)
         self._socket = TSocket(host, int(port))
         self._socket.setTimeout(timeout_s * 1000)
         self._transport = TFramedTransport(self._socket)
         self._calls = service.Client(
             TBinaryProtocolAccelerated(self._transport))
-        self._transport.open()
+        self._socket.open()
+        if tls:
+            self._wrap(tls, host)
+
+    def _wrap(self, tls, host):
+        try:
+            self._socket.setHandle(tls.wrap_socket(self._socket.handle,
+                                                   server_hostname=host))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def certificate(self):
+        """What the server has shown, as getpeercert() has it."""
+        return self._socket.handle.getpeercert()
 
     def __getattr__(self, name):
         return getattr(self._calls, name)
