@@ -196,6 +196,7 @@ run(gpointer user_data, GError **error)
     }
     gboolean clean = FALSE;
     if (tls_open(TLS_SERVER, &options->tls_files, &options->tls, error)) {
+        tls_announce(options->tls);
         clean = run_in_dir(options, error);
         tls_close(options->tls);
     }

@@ -242,6 +242,7 @@ run(gpointer user_data, GError **error)
     if (!tls_open(TLS_SERVER, &options->tls_files, &options->tls, error)) {
         return FALSE;
     }
+    tls_announce(options->tls);
     clean = run_cluster(options, error);
     tls_close(options->tls);
     return clean;

@@ -97,9 +97,14 @@ static gboolean
 start_tls(Daemon *daemon, GError **error)
 {
     const Options *options = daemon->options;
-    return tls_open(TLS_SERVER, &options->tls_files, &daemon->tls, error) &&
-           tls_open(TLS_CLIENT, &options->cell_tls_files, &daemon->cell_tls,
-                    error);
+    if (!tls_open(TLS_SERVER, &options->tls_files, &daemon->tls, error) ||
+        !tls_open(TLS_CLIENT, &options->cell_tls_files, &daemon->cell_tls,
+                  error)) {
+        return FALSE;
+    }
+    tls_announce(daemon->tls);
+    tls_announce(daemon->cell_tls);
+    return TRUE;
 }
 
 static void

@@ -264,9 +264,16 @@ tls_open(TlsRole role, const TlsFiles *files, Tls **ret_tls, GError **error)
     pthread_mutex_init(&tls->lock, NULL);
     tls->context = context;
     tls->allow = allow;
-    tell(tls, context, "on");
     *ret_tls = tls;
     return TRUE;
+}
+
+void
+tls_announce(const Tls *tls)
+{
+    if (tls != NULL) {
+        tell(tls, tls->context, "on");
+    }
 }
 
 static void

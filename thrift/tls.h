@@ -30,7 +30,7 @@ struct ssl_st;
 /**
  * tls_open() - read the files
  *
- * @role:   whose side it is; logged with what is read.
+ * @role:   whose side it is.
  * @files:  as tls_files_check() lets pass; copied.
  * Effect:  TRUE, and *ret_tls, NULL where no file is given: plain text.
  * Owns:    the caller; tls_close(), after all who use it.
@@ -38,6 +38,13 @@ struct ssl_st;
  */
 gboolean tls_open(TlsRole role, const TlsFiles *files, Tls **ret_tls,
                   GError **error);
+
+/**
+ * tls_announce() - log that TLS is on, and for whom; NULL: nothing
+ *
+ * Thread: the one that opened it, before others use it.
+ */
+void tls_announce(const Tls *tls);
 
 /**
  * tls_reload() - read the files again

@@ -102,9 +102,14 @@ static gboolean
 start_tls(Solo *solo, GError **error)
 {
     const SoloOptions *options = solo->options;
-    return tls_open(TLS_SERVER, &options->tls_files, &solo->tls, error) &&
-           tls_open(TLS_CLIENT, &options->cell_tls_files, &solo->cell_tls,
-                    error);
+    if (!tls_open(TLS_SERVER, &options->tls_files, &solo->tls, error) ||
+        !tls_open(TLS_CLIENT, &options->cell_tls_files, &solo->cell_tls,
+                  error)) {
+        return FALSE;
+    }
+    tls_announce(solo->tls);
+    tls_announce(solo->cell_tls);
+    return TRUE;
 }
 
 static gboolean
