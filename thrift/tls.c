@@ -287,12 +287,12 @@ reload_context(Tls *tls)
         tell_kept(tls, "new certificates refused, old ones kept", problem);
         return;
     }
-    tell(tls, fresh, "read again");
     pthread_mutex_lock(&tls->lock);
     old = tls->context;
     tls->context = fresh;
     pthread_mutex_unlock(&tls->lock);
     SSL_CTX_free(old);
+    tell(tls, fresh, "read again");
 }
 
 static void
@@ -320,8 +320,8 @@ void
 tls_reload(Tls *tls)
 {
     if (tls != NULL) {
-        reload_context(tls);
         reload_allow(tls);
+        reload_context(tls);
     }
 }
 

@@ -50,8 +50,9 @@ void tls_announce(const Tls *tls);
  * tls_reload() - read the files again
  *
  * Effect: what cannot be read is left as it was, with a crit line; the
- *         certificates and the table apart. NULL is fine.
- * Thread: any.
+ *         certificates and the table apart. The info line "read again" comes
+ *         when the new ones are in use. NULL is fine.
+ * Thread: one at a time.
  */
 void tls_reload(Tls *tls);
 

@@ -50,7 +50,7 @@ char *solo_healthy(Solo *solo);
 /** solo_has_tls() - whether there is anything to reload. */
 gboolean solo_has_tls(const Solo *solo);
 
-/** solo_reload() - read the files of TLS again (tls.h). Thread: any. */
+/** solo_reload() - read the files of TLS again. Thread: as tls_reload(). */
 void solo_reload(Solo *solo);
 
 /** solo_addresses() - "router=HOST:PORT gateway=..." Owns: the caller. */

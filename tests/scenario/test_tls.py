@@ -294,8 +294,8 @@ def test_reload_bad(tmp_path):
         crit = [line for line in log_of(stack.daemon).splitlines()
                 if " crit " in line]
         assert len(crit) == 2
-        assert f"{pki.server.cert}: no start line" in crit[0]
-        assert f"{pki.table}: [web]: there is no service Dashbord" in crit[1]
+        assert f"{pki.table}: [web]: there is no service Dashbord" in crit[0]
+        assert f"{pki.server.cert}: no start line" in crit[1]
         pki.server.cert.write_text(good)
         pki.table.write_text(table_text(
             {**TABLE, "operator": set(), "unknown": METHODS}))
