@@ -282,7 +282,8 @@ read_page(const Peer *peer, gint64 user, GArray *posts, GError **error)
     if (!comb_dashboard_client_get_dashboard(
             peer->service, &answer, user, request, peer->context,
             &refusals.invalid, &refusals.not_homed, &refusals.overloaded,
-            &refusals.deadline, &refusals.unavailable, error)) {
+            &refusals.deadline, &refusals.unavailable, &refusals.denied,
+            error)) {
         return refusals_explain(&refusals, peer, error);
     }
     for (guint i = 0; i < page->entries->len; i++) {
@@ -380,6 +381,15 @@ prepare(Ctl *ctl, const Flags *flags, LoadOptions *load, GError **error)
            find_posts(ctl, flags, load, error);
 }
 
+/* What is measured is a service, not OpenSSL in the one who measures. */
+static gboolean
+check_plain(const Ctl *ctl, GError **error)
+{
+    return ctl->tls == NULL ||
+           ctl_usage_error(error, "bench speaks plain text only: measure "
+                                  "without --tls-ca");
+}
+
 static gboolean
 run_bench(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
 {
@@ -394,7 +404,8 @@ run_bench(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
     g_auto(LoadOptions) load = {0};
     g_auto(LoadResult) result = {0};
     if (!parse_flags(ctl, &flags, command, argv, error) ||
-        !check_flags(&flags, error) || !prepare(ctl, &flags, &load, error) ||
+        !check_flags(&flags, error) || !check_plain(ctl, error) ||
+        !prepare(ctl, &flags, &load, error) ||
         !load_run(&load, &result, error)) {
         return FALSE;
     }

@@ -12,10 +12,15 @@ enum { POST_ID = 1, POST_AUTHOR = 2 };
 #define PAGE_END_MAX 3
 
 static const char *const names[ANSWER_KINDS] = {
-    [ANSWER_GOOD] = "good",           [ANSWER_INVALID] = "invalid",
-    [ANSWER_NOT_HOMED] = "not_homed", [ANSWER_OVERLOADED] = "overloaded",
-    [ANSWER_DEADLINE] = "deadline",   [ANSWER_UNAVAILABLE] = "unavailable",
-    [ANSWER_NOT_FOUND] = "not_found", [ANSWER_APPLICATION] = "application",
+    [ANSWER_GOOD] = "good",
+    [ANSWER_INVALID] = "invalid",
+    [ANSWER_NOT_HOMED] = "not_homed",
+    [ANSWER_OVERLOADED] = "overloaded",
+    [ANSWER_DEADLINE] = "deadline",
+    [ANSWER_UNAVAILABLE] = "unavailable",
+    [ANSWER_NOT_FOUND] = "not_found",
+    [ANSWER_DENIED] = "denied",
+    [ANSWER_APPLICATION] = "application",
     [ANSWER_MALFORMED] = "malformed",
 };
 
@@ -206,7 +211,7 @@ read_result(WireReader *reader, const AnswerAsked *asked, Answer *answer)
 {
     WireField field;
     if (!wire_read_field(reader, &field) || field.type != WIRE_STRUCT ||
-        field.id < ANSWER_GOOD || field.id > ANSWER_NOT_FOUND) {
+        field.id < ANSWER_GOOD || field.id > ANSWER_DENIED) {
         answer->fault = "neither a result nor an exception";
     } else if (field.id == ANSWER_GOOD) {
         read_success(reader, asked, answer);

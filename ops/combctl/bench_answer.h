@@ -26,6 +26,7 @@ typedef enum AnswerKind {
     ANSWER_DEADLINE = 4,
     ANSWER_UNAVAILABLE = 5,
     ANSWER_NOT_FOUND = 6,
+    ANSWER_DENIED = 7,
     ANSWER_APPLICATION, /* Thrift's own exception: no such method, ... */
     ANSWER_MALFORMED,   /* it does not scan, or --check found a fault */
     ANSWER_KINDS,

@@ -364,7 +364,7 @@ test_answer_page(void)
 static void
 test_answer_exceptions(void)
 {
-    for (gint16 i = ANSWER_INVALID; i <= ANSWER_NOT_FOUND; i++) {
+    for (gint16 i = ANSWER_INVALID; i <= ANSWER_DENIED; i++) {
         g_autoptr(GByteArray) message = begin_result(i);
         wire_write_stop(message);
         wire_write_stop(message);
