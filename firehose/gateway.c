@@ -186,10 +186,26 @@ refresh_metrics(gpointer user_data)
 static void
 gateway_free(Gateway *gateway)
 {
+    streams_stop(gateway->streams);
     idclock_close(gateway->clock);
     pthread_cond_destroy(&gateway->idle);
     pthread_mutex_destroy(&gateway->mutex);
     g_free(gateway);
+}
+
+static gboolean
+start_streams(Gateway *gateway, const GatewayOptions *options, Metrics *metrics,
+              GError **error)
+{
+    const StreamsOptions streams = {
+        .host = options->host,
+        .port = options->http_port,
+        .log = {gateway->firehose, gateway->check, options->retention_ms},
+        .metrics = metrics,
+    };
+
+    gateway->streams = streams_start(&streams, error);
+    return gateway->streams != NULL;
 }
 
 Gateway *
@@ -219,7 +235,8 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
     memcpy(gateway->metrics, metrics_template, sizeof(metrics_template));
     gateway->clock =
         idclock_open(options->data_dir, options->node, NULL, NULL, error);
-    if (gateway->clock == NULL) {
+    if (gateway->clock == NULL ||
+        !start_streams(gateway, options, metrics, error)) {
         gateway_free(gateway);
         return NULL;
     }
@@ -239,6 +256,12 @@ gateway_port(const Gateway *gateway)
     return server_port(gateway->server);
 }
 
+guint16
+gateway_http_port(const Gateway *gateway)
+{
+    return streams_port(gateway->streams);
+}
+
 char *
 gateway_healthy(const Gateway *gateway)
 {
@@ -251,6 +274,7 @@ void
 gateway_stop(Gateway *gateway)
 {
     atomic_store(&gateway->stopping, TRUE);
+    g_clear_pointer(&gateway->streams, streams_stop);
     if (!server_drain(gateway->server, DRAIN_MS)) {
         logger_warn("firehose.gateway", "calls left at stop", "waited_ms=%d",
                     DRAIN_MS);

@@ -1,5 +1,6 @@
 /*
- * gateway.h - the Firehose service: publish, the friendly forms, ids, the map
+ * gateway.h - the Firehose service: publish, the friendly forms, ids, the map;
+ *             and streams of events over HTTP
  *
  * A call is decoded, each event checked and stamped (event.h), appended to
  * the log and answered when the log has it: asynchronously, so that a
@@ -17,13 +18,15 @@ typedef struct Gateway Gateway;
 
 typedef struct GatewayOptions {
     const char *host;
-    guint16 port; /* 0: any free one */
+    guint16 port;      /* 0: any free one */
+    guint16 http_port; /* of streams.h; likewise */
     guint threads;
     guint node;              /* 0 to ID_NODE_MAX; unique among gateways */
     const char *data_dir;    /* for the id clock */
     gsize pending_bytes_max; /* appended and not yet acknowledged; beyond:
                                 Overloaded */
     Tls *tls;                /* borrowed, outlives it; NULL: plain text */
+    gint64 retention_ms;     /* what the firehose promises to keep */
 } GatewayOptions;
 
 /**
@@ -40,6 +43,9 @@ Gateway *gateway_start(const GatewayOptions *options, Log *firehose,
 
 /** gateway_port() - the port it listens on. */
 guint16 gateway_port(const Gateway *gateway);
+
+/** gateway_http_port() - the port of the streams. */
+guint16 gateway_http_port(const Gateway *gateway);
 
 /**
  * gateway_healthy() - NULL, or why it can publish no more until a restart

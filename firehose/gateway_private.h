@@ -11,6 +11,7 @@
 #include "firehose/event.h"
 #include "firehose/gateway.h"
 #include "firehose/idclock.h"
+#include "firehose/streams.h"
 #include "thrift/context.h"
 
 #include <pthread.h>
@@ -41,6 +42,7 @@ struct Gateway {
     Log *firehose; /* borrowed, as are the next two */
     Log *control;
     MapFeed *feed;
+    Streams *streams;
     IdClock *clock;
     guint32 check; /* of positions in the firehose */
     gsize pending_bytes_max;

@@ -18,6 +18,7 @@ typedef struct Options {
     char *brokers;
     char *host;
     gint64 port;
+    gint64 http_port;
     gint64 admin_port;
     gint64 node;
     char *data_dir; /* NULL: the default */
@@ -42,6 +43,8 @@ static const Setting settings[] = {
      "Numeric address to listen on."},
     {"port", SETTING_INT, PLACE(port), "9110", 0, 65535, "",
      "Port of the Firehose service; 0 takes any."},
+    {"http-port", SETTING_INT, PLACE(http_port), "9111", 0, 65535, "",
+     "Port of GET /v1/stream; 0 takes any."},
     {"admin-port", SETTING_INT, PLACE(admin_port), "9190", 0, 65535, "",
      "Port of /metrics, /healthz and /readyz; 0 takes any."},
     {"node", SETTING_INT, PLACE(node), "0", 0, ID_NODE_MAX, "",
@@ -154,8 +157,9 @@ run_admin(const Options *options, Gateway *gateway, MapFeed *feed,
     while (!mapfeed_caught_up(feed) && !daemon_stop_is_wanted()) {
         g_usleep(READY_POLL_US);
     }
-    daemon_ready("gateway=%s:%u admin=%s:%u", options->host,
-                 gateway_port(gateway), options->host, admin_port(admin));
+    daemon_ready("gateway=%s:%u http=%s:%u admin=%s:%u", options->host,
+                 gateway_port(gateway), options->host,
+                 gateway_http_port(gateway), options->host, admin_port(admin));
     daemon_wait_reloading(options->tls != NULL ? reload : NULL, options->tls);
     admin_stop(admin);
     return TRUE;
@@ -170,11 +174,13 @@ run_gateway(const Options *options, LogCluster *cluster, Log *firehose,
     GatewayOptions gateway_options = {
         .host = options->host,
         .port = (guint16)options->port,
+        .http_port = (guint16)options->http_port,
         .threads = (guint)options->threads,
         .node = (guint)options->node,
         .data_dir = data_dir,
         .pending_bytes_max = (gsize)options->pending_mb << 20,
         .tls = options->tls,
+        .retention_ms = options->retention_hours * 3600 * 1000,
     };
     Metrics *metrics = metrics_new();
     MapFeed *feed = mapfeed_start(mapfeed_open_control, NULL, NULL, cluster);

@@ -28,6 +28,7 @@ typedef enum Key {
     KEY_TAGS = 1 << 8,
     KEY_REPLY_TO = 1 << 9,
     KEY_REBLOG_OF = 1 << 10,
+    KEY_PLACE = 1 << 11, /* any of a streamed event's place in the log */
 } Key;
 
 #define KEYS_ALWAYS (KEY_KIND | KEY_USER)
@@ -255,6 +256,16 @@ read_reblog_of(Reading *reading, const json_t *value, GError **error)
                         error);
 }
 
+/* A stream's lines can be imported; where they were is of no use then. */
+static gboolean
+pass_over(Reading *reading, const json_t *value, GError **error)
+{
+    (void)reading;
+    (void)value;
+    (void)error;
+    return TRUE;
+}
+
 typedef struct KeyRow {
     const char *word; /* in the format */
     Key key;
@@ -273,6 +284,10 @@ static const KeyRow keys[] = {
     {"tags", KEY_TAGS, read_tags},
     {"reply_to", KEY_REPLY_TO, read_reply_to},
     {"reblog_of", KEY_REBLOG_OF, read_reblog_of},
+    {"position", KEY_PLACE, pass_over},
+    {"partition", KEY_PLACE, pass_over},
+    {"offset", KEY_PLACE, pass_over},
+    {"logged_ms", KEY_PLACE, pass_over},
 };
 
 const char *
@@ -348,7 +363,7 @@ static gboolean
 check_keys(const Reading *reading, gboolean need_id, GError **error)
 {
     guint wanted = KEYS_ALWAYS | (need_id ? KEY_ID : 0U);
-    guint allowed = wanted | KEY_ID;
+    guint allowed = wanted | KEY_ID | KEY_PLACE;
     const guint bodies = KEY_BODY | KEY_BODY_BASE64;
 
     if (reading->row != NULL) {

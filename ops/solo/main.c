@@ -28,6 +28,8 @@ static const Setting settings[] = {
      "Port of the Dashboard service; 0 takes any."},
     {"gateway-port", SETTING_INT, PLACE(gateway_port), "9110", 0, 65535, "",
      "Port of the Firehose service; 0 takes any."},
+    {"http-port", SETTING_INT, PLACE(http_port), "9111", 0, 65535, "",
+     "Port of GET /v1/stream; 0 takes any."},
     {"admin-port", SETTING_INT, PLACE(admin_port), "9180", 0, 65535, "",
      "Port of /metrics, /healthz and /readyz; 0 takes any."},
     {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",

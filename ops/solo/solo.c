@@ -201,11 +201,13 @@ start_gateway(Solo *solo, GError **error)
     GatewayOptions options = {
         .host = solo->options->host,
         .port = (guint16)solo->options->gateway_port,
+        .http_port = (guint16)solo->options->http_port,
         .threads = (guint)solo->options->threads,
         .node = GATEWAY_NODE,
         .data_dir = dir,
         .pending_bytes_max = GATEWAY_PENDING_BYTES_MAX,
         .tls = solo->tls,
+        .retention_ms = solo->options->retention_hours * 3600 * 1000,
     };
     if (!paths_make_dir(dir, error)) {
         return FALSE;
@@ -300,9 +302,10 @@ solo_addresses(const Solo *solo)
 {
     const char *host = solo->options->host;
     g_autoptr(GString) text = g_string_new(NULL);
-    g_string_append_printf(text, "router=%s:%u gateway=%s:%u", host,
+    g_string_append_printf(text, "router=%s:%u gateway=%s:%u http=%s:%u", host,
                            router_port(solo->router), host,
-                           gateway_port(solo->gateway));
+                           gateway_port(solo->gateway), host,
+                           gateway_http_port(solo->gateway));
     for (guint i = 0; i < solo->n_cells; i++) {
         g_string_append_printf(text, " cell%u=%s:%u", i, CELL_HOST,
                                cell_port(solo->cells[i]));

@@ -19,6 +19,7 @@ typedef struct SoloOptions {
     gint64 partitions;
     gint64 router_port;
     gint64 gateway_port;
+    gint64 http_port;
     gint64 admin_port;
     gint64 threads;
     gint64 connections_max; /* of the router and of each cell */

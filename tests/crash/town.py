@@ -13,7 +13,8 @@ from stacks import Solo
 
 # Any ports, told anew at each start: a fixed one may be taken meanwhile, as
 # the near end of somebody's connection.
-ANY_PORTS = ("--router-port", 0, "--gateway-port", 0, "--admin-port", 0)
+ANY_PORTS = ("--router-port", 0, "--gateway-port", 0,
+             "--http-port", 0, "--admin-port", 0)
 APPLIED_S = 60
 CHECKPOINT_S = 1
 # Small, so that a post to all is delivered by many slices.

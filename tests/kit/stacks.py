@@ -17,7 +17,7 @@ PARTITIONS = 4
 class Stack:
     """What both kinds share."""
 
-    gateway = router = None
+    gateway = router = http = None
     cells = ()
 
     def __init__(self, directory):
@@ -72,13 +72,14 @@ class Solo(Stack):
             "comb-solo", directory, "--data-dir", self.data,
             "--cells", cells, "--partitions", PARTITIONS,
             "--router-port", free_port(), "--gateway-port", free_port(),
-            "--admin-port", free_port(), *flags)
+            "--http-port", free_port(), "--admin-port", free_port(), *flags)
 
     def start(self):
         """Start; addresses are known from here on."""
         self.daemon.start()
         ports = self.daemon.ports
         self.gateway, self.router = ports["gateway"], ports["router"]
+        self.http = ports["http"]
         self.admin = ports["admin"]
         self.cells = [ports[f"cell{i}"] for i in range(self.n_cells)]
         return self
@@ -105,7 +106,7 @@ class Cluster(Stack):
         self.firehose = Daemon(
             "comb-firehose", directory / "firehose", *common,
             directory / "firehose/data", "--port", self.ports[-2],
-            "--partitions", PARTITIONS)
+            "--http-port", "0", "--partitions", PARTITIONS)
         self.cell_daemons = [
             Daemon("comb-cell", directory / f"cell{i}", *common,
                    directory / f"cell{i}/data", "--port", self.ports[i],
@@ -123,6 +124,7 @@ class Cluster(Stack):
         """Start all; the gateway makes the topics, so it comes first."""
         try:
             self.firehose.start()
+            self.http = self.firehose.ports["http"]
             if self._needs_map():
                 self._set_map()
             for daemon in self.daemons[1:]:

@@ -79,7 +79,7 @@ def test_log_that_was_lost(founded):
 def test_two_processes_on_one_directory(founded, tmp_path):
     second = Daemon("comb-solo", tmp_path / "second", "--data-dir",
                     founded.data, "--router-port", 0, "--gateway-port", 0,
-                    "--admin-port", 0)
+                    "--http-port", 0, "--admin-port", 0)
     with founded:
         refused(second)
     found(founded)
@@ -136,6 +136,7 @@ def test_port_in_use(founded, tmp_path):
         "--gateway-port") + 1]
     second = Daemon("comb-solo", tmp_path / "second", "--data-dir",
                     tmp_path / "data", "--router-port", 0,
-                    "--gateway-port", port, "--admin-port", 0)
+                    "--gateway-port", port, "--http-port", 0,
+                    "--admin-port", 0)
     with founded:
         refused(second, port)
