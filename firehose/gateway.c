@@ -79,6 +79,10 @@ static const Metric metrics_template[GATEWAY_METRICS] = {
                             "Clients closed for TLS or certificate.", 0},
     [GATEWAY_DENIED] = {"comb_gateway_denied_total", NULL, METRIC_COUNTER,
                         "Calls not permitted to who made them.", 0},
+    [GATEWAY_FETCHED] = {"comb_gateway_fetched_total", NULL, METRIC_COUNTER,
+                         "Events given out by fetch.", 0},
+    [GATEWAY_FETCHES] = {"comb_gateway_consuming", NULL, METRIC_GAUGE,
+                         "Calls that read the log now.", 0},
 };
 
 void
@@ -154,15 +158,26 @@ ids_call(Request *request, gpointer user_data)
 }
 
 static const ServerMethod methods[] = {
-    {"publish", publish_call},    {"createPost", form_call},
-    {"editPost", form_call},      {"deletePost", form_call},
-    {"follow", form_call},        {"unfollow", form_call},
-    {"like", form_call},          {"unlike", form_call},
-    {"block", form_call},         {"unblock", form_call},
-    {"mute", form_call},          {"unmute", form_call},
-    {"markRead", form_call},      {"deleteUser", form_call},
-    {"nextIds", ids_call},        {"getCellMap", mapcalls_get},
-    {"setCellMap", mapcalls_set}, {NULL, NULL},
+    {"publish", publish_call},
+    {"createPost", form_call},
+    {"editPost", form_call},
+    {"deletePost", form_call},
+    {"follow", form_call},
+    {"unfollow", form_call},
+    {"like", form_call},
+    {"unlike", form_call},
+    {"block", form_call},
+    {"unblock", form_call},
+    {"mute", form_call},
+    {"unmute", form_call},
+    {"markRead", form_call},
+    {"deleteUser", form_call},
+    {"nextIds", ids_call},
+    {"getCellMap", mapcalls_get},
+    {"setCellMap", mapcalls_set},
+    {"fetch", fetch_call},
+    {"getPartitions", partitions_call},
+    {NULL, NULL},
 };
 
 static void
@@ -179,6 +194,7 @@ refresh_metrics(gpointer user_data)
     metric_set(&gateway->metrics[GATEWAY_DENIED], (gint64)stats.denied);
     metric_set(&gateway->metrics[GATEWAY_PENDING_BYTES],
                (gint64)gateway->pending_bytes);
+    metric_set(&gateway->metrics[GATEWAY_FETCHES], gateway->consuming);
     metric_set(&gateway->metrics[GATEWAY_IDS_AHEAD],
                idclock_ahead_ms(gateway->clock));
 }
@@ -230,6 +246,7 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
     gateway->feed = feed;
     gateway->check = position_check(log_identity(firehose));
     gateway->pending_bytes_max = options->pending_bytes_max;
+    gateway->retention_ms = options->retention_ms;
     pthread_mutex_init(&gateway->mutex, NULL);
     pthread_cond_init(&gateway->idle, NULL);
     memcpy(gateway->metrics, metrics_template, sizeof(metrics_template));

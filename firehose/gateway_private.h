@@ -5,6 +5,7 @@
  *   publish.c   a batch of events from the call to the answer
  *   forms.c     createPost, follow, ...: one event each
  *   mapcalls.c  getCellMap, setCellMap
+ *   consume.c   fetch, getPartitions: on threads that may wait for the log
  */
 #pragma once
 
@@ -34,6 +35,8 @@ typedef enum GatewayMetric {
     GATEWAY_IDS_AHEAD,
     GATEWAY_TLS_FAULTS,
     GATEWAY_DENIED,
+    GATEWAY_FETCHED,
+    GATEWAY_FETCHES,
     GATEWAY_METRICS, /* how many */
 } GatewayMetric;
 
@@ -47,6 +50,8 @@ struct Gateway {
     guint32 check; /* of positions in the firehose */
     gsize pending_bytes_max;
     _Atomic gsize pending_bytes;     /* appended, not yet acknowledged */
+    gint64 retention_ms;             /* what the firehose promises to keep */
+    _Atomic guint consuming;         /* calls that read the log now */
     _Atomic gboolean log_failed;     /* the log takes nothing more */
     _Atomic gboolean stopping;       /* gateway_stop() has begun */
     pthread_mutex_t mutex;           /* guards the next three */
@@ -98,6 +103,12 @@ void form_call(Request *request, gpointer user_data);
  * Effect: "post.body" for "event.post.body"; borrowed from @field.
  */
 const char *form_field(const char *field);
+
+/** fetch_call() - the handler of fetch. */
+void fetch_call(Request *request, gpointer user_data);
+
+/** partitions_call() - the handler of getPartitions. */
+void partitions_call(Request *request, gpointer user_data);
 
 /** mapcalls_get() - the handler of getCellMap. */
 void mapcalls_get(Request *request, gpointer user_data);

@@ -18,7 +18,7 @@
 #include "firehose/log.h"
 
 /* Users in a filter, at most. */
-#define TAP_AUTHORS_MAX 1000
+#define TAP_AUTHORS_MAX FETCH_AUTHORS_MAX
 
 /* So long after `until_ms` a partition without any later record counts as
    past it: a record gets its time a little before it can be read. */

@@ -34,6 +34,8 @@ static const char *const all_methods[] = {
     "Firehose.markRead",
     "Firehose.deleteUser",
     "Firehose.nextIds",
+    "Firehose.fetch",
+    "Firehose.getPartitions",
     "Firehose.getCellMap",
     "Firehose.setCellMap",
     NULL,

@@ -1,4 +1,8 @@
-/** Writes: the gateway. What it acknowledges is in the log, on all in-sync replicas. */
+/**
+ * The gateway: writes, which are in the log, on all in-sync replicas, once they
+ * are acknowledged; and reading the log. The same events come as a stream over
+ * HTTP: GET /v1/stream (firehose/README.md).
+ */
 include "types.thrift"
 include "cell.thrift"
 namespace c_glib Comb
@@ -10,6 +14,54 @@ struct PublishResult {
   2: optional types.Position position;          /** where the log has it; absent: not taken */
   3: optional types.InvalidRequest refused;     /** the event is wrong */
   4: optional types.Unavailable failed;         /** the log did not take it: may be tried again, with the id above */
+}
+
+/** Which events of the log, and from where on. */
+struct FetchRequest {
+  /**
+   * "now" (the default): what comes from now on. "earliest": the first that is
+   * kept. Else a time: in every partition the first event whose log time is at
+   * or after it, exactly. Milliseconds since 1970; ISO 8601 with a zone
+   * ("2026-01-31T12:00:00Z"); or a duration back ("PT1H30M", "P7D").
+   */
+  1: optional string since;
+  /**
+   * Instead of since. From an earlier fetch or stream: what comes after it, no
+   * event lost or repeated. From a PublishResult: from that event on, and in
+   * the other partitions from its time on.
+   */
+  2: optional types.Position position;
+  /** Where events may have been that the log no longer keeps, begin with what is left; else that is refused. */
+  3: optional bool or_earliest;
+  4: optional list<i32> kinds;      /** values of EventKind; absent: all */
+  5: optional list<i64> authors;    /** who acts, at most FETCH_AUTHORS_MAX; absent: everybody */
+  6: optional i32 max_events;       /** 1 to FETCH_EVENTS_MAX; default FETCH_EVENTS_DEFAULT */
+  7: optional i32 wait_ms;          /** at the end of the log, how long to wait for an event; default 0, at most what the deadline leaves */
+}
+
+/** A record of the log. */
+struct LoggedEvent {
+  1: i32 partition;
+  2: i64 offset;
+  3: i64 logged_ms;                 /** when the log took it; never goes back within a partition */
+  4: types.Position position;       /** fetching from here gives what comes after it */
+  5: optional types.Event event;
+  6: optional string undecodable;   /** instead of event: why it is none. Given whatever the filter */
+}
+
+struct FetchResult {
+  1: list<LoggedEvent> events;      /** in the order of offsets within each partition */
+  2: types.Position position;       /** to fetch from next; moves on over events that the filter left out */
+  3: bool at_end;                   /** all that the log had when the call came has been looked at */
+}
+
+/** What a partition holds. */
+struct PartitionBounds {
+  1: i32 partition;
+  2: i64 first_offset;              /** the first that is kept */
+  3: i64 end_offset;                /** the one that comes next */
+  4: optional i64 first_ms;         /** log times of the first and the last; absent where there are none */
+  5: optional i64 last_ms;
 }
 
 service Firehose {
@@ -83,6 +135,24 @@ service Firehose {
 
   /** 1 to IDS_MAX fresh ids, ascending, greater than ctx.last_id and than every id this gateway gave before. */
   list<i64> nextIds(2: i32 count, 15: types.RequestContext ctx)
+    throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
+
+  /**
+   * Events from a place on. Keeps nothing: whoever asks remembers the position.
+   * Answers at once with what there is, at most max_events (fewer where they
+   * are large: some 4 MiB); at the end of the log it waits up to wait_ms for
+   * the first event. An empty answer that is not at_end is possible where the
+   * filter lets little through: fetch on from its position.
+   */
+  FetchResult fetch(2: FetchRequest request, 15: types.RequestContext ctx)
+    throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
+
+  /** The partitions of the log, by number. Finding the times costs some 100 questions to the log each. */
+  list<PartitionBounds> getPartitions(15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
             4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
             7: types.PermissionDenied denied),

@@ -25,6 +25,10 @@ const i32 TAG_BYTES_MAX = 140
 const i32 BATCH_EVENTS_MAX = 1000
 /** Ids in one nextIds. */
 const i32 IDS_MAX = 10000
+/** Events in one fetch, and users in its filter. */
+const i32 FETCH_EVENTS_DEFAULT = 100
+const i32 FETCH_EVENTS_MAX = 1000
+const i32 FETCH_AUTHORS_MAX = 1000
 /** Bytes in one frame, both ways; a router takes calls, which are reads, up to 65536. */
 const i32 FRAME_BYTES_MAX = 16777216
 /** Slots of the cell map: slot = XXH64(user id as 8 little-endian bytes, seed 0) mod SLOTS. */

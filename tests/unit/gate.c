@@ -91,7 +91,34 @@ hand_holds(HandLog *hand)
     return holds;
 }
 
-static const LogDriver hand_driver = {.append = hand_append};
+/* Reading goes to the memory log in every mode. */
+static gboolean
+hand_bounds(Log *log, guint partition, guint64 *ret_first, guint64 *ret_end,
+            GError **error)
+{
+    return log_bounds(((HandLog *)log)->inner, partition, ret_first, ret_end,
+                      error);
+}
+
+static gboolean
+hand_find_time(Log *log, guint partition, gint64 time_ms, guint64 *ret_offset,
+               GError **error)
+{
+    return log_find_time(((HandLog *)log)->inner, partition, time_ms,
+                         ret_offset, error);
+}
+
+static LogReader *
+hand_reader_open(Log *log, const guint64 *next, const char *group,
+                 GError **error)
+{
+    return log_reader_open(((HandLog *)log)->inner, next, group, error);
+}
+
+static const LogDriver hand_driver = {.append = hand_append,
+                                      .bounds = hand_bounds,
+                                      .find_time = hand_find_time,
+                                      .reader_open = hand_reader_open};
 
 /* ---- the gate ---- */
 

@@ -1,0 +1,559 @@
+/*
+ * Reading the log by calls. A log reader blocks, and the server's threads must
+ * not, so each of these calls is read and checked on the server's thread and
+ * then has a thread of its own until it is answered; their number is bounded.
+ * It counts as a call in progress (gateway_call_begin), so the gateway waits
+ * for it when it stops, and it gives up waiting for events then.
+ *
+ * A fetch is stateless: its place becomes offsets, a tap is opened, and what
+ * is there is written as it comes. It waits only as long as it has nothing:
+ * for records that the log has, up to the deadline; at the end, for wait_ms.
+ */
+#include "firehose/bookmark.h"
+#include "firehose/gateway_private.h"
+#include "firehose/place.h"
+#include "firehose/tap.h"
+#include "ops/kit/ensure.h"
+#include "thrift/reply.h"
+
+#include <string.h>
+
+#define CONSUMING_MAX 64
+#define BYTES_MAX (4 * 1024 * 1024)
+#define SLICE_MS 200
+#define RETRY_MS 1000
+
+/* Fields of struct FetchRequest. */
+enum {
+    ASK_SINCE = 1,
+    ASK_POSITION = 2,
+    ASK_OR_EARLIEST = 3,
+    ASK_KINDS = 4,
+    ASK_AUTHORS = 5,
+    ASK_MAX_EVENTS = 6,
+    ASK_WAIT_MS = 7,
+};
+
+typedef struct Fetch Fetch;
+
+/* A call that reads the log. Of partitions_call() only the first three. */
+struct Fetch {
+    Gateway *gateway;
+    Request *request;
+    gint64 deadline_us;        /* of the call */
+    void (*run)(Fetch *fetch); /* on its own thread; answers */
+    Place place;               /* its position is the request's */
+    TapOptions tap;            /* its authors are owned */
+    gint32 events_max;
+    gint64 wait_ms;
+    guint64 *next;     /* by partition: where to begin */
+    guint64 *end;      /* by partition: of the log when the call came */
+    GByteArray *items; /* encoded LoggedEvents */
+    guint n;
+    gboolean at_end;
+};
+
+static void
+fetch_free(Fetch *fetch)
+{
+    if (fetch->tap.authors != NULL) {
+        g_array_unref(fetch->tap.authors);
+    }
+    g_free(fetch->next);
+    g_free(fetch->end);
+    g_byte_array_unref(fetch->items);
+    g_free(fetch);
+}
+
+static Fetch *
+fetch_new(Gateway *gateway, Request *request, const Context *context,
+          void (*run)(Fetch *fetch))
+{
+    guint partitions = log_partitions(gateway->firehose);
+    Fetch *fetch = g_new0(Fetch, 1);
+
+    fetch->gateway = gateway;
+    fetch->request = request;
+    fetch->deadline_us = context->deadline_us;
+    fetch->run = run;
+    fetch->next = g_new0(guint64, partitions);
+    fetch->end = g_new0(guint64, partitions);
+    fetch->items = g_byte_array_new();
+    fetch->events_max = FETCH_EVENTS_DEFAULT;
+    fetch->tap = (TapOptions){.floor_ms = G_MININT64, .until_ms = G_MAXINT64};
+    fetch->place =
+        (Place){.kind = PLACE_NOW, .now_ms = g_get_real_time() / 1000};
+    return fetch;
+}
+
+/* ---- a thread of its own ---- */
+
+static void *
+run_thread(void *data)
+{
+    Fetch *fetch = data;
+    Gateway *gateway = fetch->gateway;
+
+    fetch->run(fetch);
+    fetch_free(fetch);
+    atomic_fetch_sub(&gateway->consuming, 1);
+    gateway_call_end(gateway);
+    return NULL;
+}
+
+/* Owns: takes @fetch. */
+static void
+fetch_start(Fetch *fetch)
+{
+    Gateway *gateway = fetch->gateway;
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    if (atomic_fetch_add(&gateway->consuming, 1) >= CONSUMING_MAX) {
+        atomic_fetch_sub(&gateway->consuming, 1);
+        metric_add(&gateway->metrics[GATEWAY_OVERLOADED], 1);
+        reply_overloaded(fetch->request, GATEWAY_RETRY_MS);
+        fetch_free(fetch);
+        return;
+    }
+    gateway_call_begin(gateway);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    ensure(pthread_create(&thread, &attr, run_thread, fetch) == 0);
+    pthread_attr_destroy(&attr);
+}
+
+/* ---- reading the request ---- */
+
+static gboolean
+refuse(const Fetch *fetch, const char *field, const char *reason, gint64 limit)
+{
+    reply_invalid(fetch->request, field, reason, limit);
+    return FALSE;
+}
+
+static gboolean
+read_since(Fetch *fetch, WireBytes text)
+{
+    g_autofree char *since = g_strndup((const char *)text.data, text.len);
+    gboolean or_earliest = fetch->place.or_earliest;
+    PlaceFault fault;
+
+    if (!place_parse(since, fetch->place.now_ms, &fetch->place, &fault)) {
+        return refuse(fetch, "request.since", fault.reason, fault.limit);
+    }
+    fetch->place.or_earliest = or_earliest;
+    fetch->tap.floor_ms = place_floor_ms(&fetch->place);
+    return TRUE;
+}
+
+static gboolean
+read_kinds(Fetch *fetch, WireReader *reader)
+{
+    WireType type;
+    guint32 n = wire_read_list(reader, &type);
+
+    if (type != WIRE_I32 || n == 0) {
+        return refuse(fetch, "request.kinds", "must be a list of EventKind",
+                      -1);
+    }
+    for (guint32 i = 0; i < n; i++) {
+        gint32 kind = wire_read_i32(reader);
+
+        if (event_kind_name(kind) == NULL) {
+            return refuse(fetch, "request.kinds",
+                          "has one that is no kind of event", EVENT_KIND_MAX);
+        }
+        fetch->tap.kinds |= 1U << (guint32)kind;
+    }
+    return TRUE;
+}
+
+static gint
+compare_users(gconstpointer a, gconstpointer b)
+{
+    gint64 left = *(const gint64 *)a;
+    gint64 right = *(const gint64 *)b;
+
+    return (left > right) - (left < right);
+}
+
+static gboolean
+read_authors(Fetch *fetch, WireReader *reader)
+{
+    WireType type;
+    guint32 n = wire_read_list(reader, &type);
+
+    if (type != WIRE_I64 || n == 0) {
+        return refuse(fetch, "request.authors", "must be a list of users", -1);
+    }
+    if (n > FETCH_AUTHORS_MAX) {
+        return refuse(fetch, "request.authors", "has too many users",
+                      FETCH_AUTHORS_MAX);
+    }
+    fetch->tap.authors = g_array_sized_new(FALSE, FALSE, sizeof(gint64), n);
+    for (guint32 i = 0; i < n; i++) {
+        gint64 user = wire_read_i64(reader);
+
+        g_array_append_val(fetch->tap.authors, user);
+    }
+    g_array_sort(fetch->tap.authors, compare_users);
+    return TRUE;
+}
+
+/* The encoded values of the request's fields, by id; of the right type. */
+typedef struct Ask {
+    FrameField field[ASK_WAIT_MS + 1];
+} Ask;
+
+static gboolean
+ask_read(const Fetch *fetch, Ask *ret_ask)
+{
+    static const WireType types[ASK_WAIT_MS + 1] = {
+        [ASK_SINCE] = WIRE_BINARY,     [ASK_POSITION] = WIRE_BINARY,
+        [ASK_OR_EARLIEST] = WIRE_BOOL, [ASK_KINDS] = WIRE_LIST,
+        [ASK_AUTHORS] = WIRE_LIST,     [ASK_MAX_EVENTS] = WIRE_I32,
+        [ASK_WAIT_MS] = WIRE_I32,
+    };
+    WireReader reader;
+    WireField field;
+
+    memset(ret_ask, 0, sizeof *ret_ask);
+    if (!frame_struct(request_frame(fetch->request), 2, &reader)) {
+        return refuse(fetch, "request", "is missing", -1);
+    }
+    while (wire_read_field(&reader, &field)) {
+        WireBytes value = wire_read_value(&reader, field.type);
+
+        if (field.id < ASK_SINCE || field.id > ASK_WAIT_MS) {
+            continue;
+        }
+        if (field.type != types[field.id]) {
+            return refuse(fetch, "request", "has a field of the wrong type",
+                          field.id);
+        }
+        ret_ask->field[field.id] = (FrameField){field.type, value};
+    }
+    return TRUE;
+}
+
+/* TRUE and a reader on the value of field @id, where it is there. */
+static gboolean
+ask_has(const Ask *ask, guint id, WireReader *ret_reader)
+{
+    const FrameField *field = &ask->field[id];
+
+    if (field->type == WIRE_STOP) {
+        return FALSE;
+    }
+    wire_reader_init(ret_reader, field->value.data, field->value.len);
+    return TRUE;
+}
+
+static gboolean
+read_place(Fetch *fetch, const Ask *ask)
+{
+    WireReader since;
+    WireReader reader;
+
+    if (ask_has(ask, ASK_OR_EARLIEST, &reader)) {
+        fetch->place.or_earliest = wire_read_bool(&reader);
+    }
+    if (ask_has(ask, ASK_POSITION, &reader)) {
+        if (ask_has(ask, ASK_SINCE, &since)) {
+            return refuse(fetch, "request.since", "does not go with position",
+                          -1);
+        }
+        fetch->place.kind = PLACE_POSITION;
+        fetch->place.position = wire_read_bytes(&reader);
+    }
+    return !ask_has(ask, ASK_SINCE, &since) ||
+           read_since(fetch, wire_read_bytes(&since));
+}
+
+static gboolean
+read_bounds(Fetch *fetch, const Ask *ask)
+{
+    WireReader reader;
+
+    if (ask_has(ask, ASK_MAX_EVENTS, &reader)) {
+        fetch->events_max = wire_read_i32(&reader);
+    }
+    if (fetch->events_max < 1 || fetch->events_max > FETCH_EVENTS_MAX) {
+        return refuse(fetch, "request.max_events",
+                      "must be from 1 to the limit", FETCH_EVENTS_MAX);
+    }
+    if (ask_has(ask, ASK_WAIT_MS, &reader)) {
+        fetch->wait_ms = wire_read_i32(&reader);
+    }
+    return fetch->wait_ms >= 0 ||
+           refuse(fetch, "request.wait_ms", "must not be negative", 0);
+}
+
+/* FALSE after the request was refused. */
+static gboolean
+fetch_read(Fetch *fetch)
+{
+    WireReader reader;
+    Ask ask;
+
+    return ask_read(fetch, &ask) && read_place(fetch, &ask) &&
+           (!ask_has(&ask, ASK_KINDS, &reader) || read_kinds(fetch, &reader)) &&
+           (!ask_has(&ask, ASK_AUTHORS, &reader) ||
+            read_authors(fetch, &reader)) &&
+           read_bounds(fetch, &ask);
+}
+
+/* ---- fetching ---- */
+
+static void
+put_position(GByteArray *out, gint16 id, const Fetch *fetch, const Tap *tap)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    bookmark_write(text, tap_next(tap),
+                   log_partitions(fetch->gateway->firehose),
+                   fetch->gateway->check);
+    wire_field_bytes(out, id, text->str, text->len);
+}
+
+static void
+put_item(Fetch *fetch, const Tap *tap, const TapItem *item)
+{
+    GByteArray *out = fetch->items;
+
+    wire_field_i32(out, 1, (gint32)item->record->partition);
+    wire_field_i64(out, 2, (gint64)item->record->offset);
+    wire_field_i64(out, 3, item->record->timestamp_ms);
+    put_position(out, 4, fetch, tap);
+    if (item->decoded) {
+        wire_write_field(out, WIRE_STRUCT, 5);
+        g_byte_array_append(out, item->event.bytes.data,
+                            (guint)item->event.bytes.len);
+    } else {
+        g_autofree char *why =
+            g_strdup_printf("%s %s", item->fault.field, item->fault.reason);
+        wire_field_string(out, 6, why);
+    }
+    wire_write_stop(out);
+    fetch->n++;
+}
+
+static gboolean
+is_full(const Fetch *fetch)
+{
+    return fetch->n >= (guint)fetch->events_max ||
+           fetch->items->len >= BYTES_MAX;
+}
+
+static gboolean
+is_at_end(const Fetch *fetch, const Tap *tap)
+{
+    for (guint i = 0; i < log_partitions(fetch->gateway->firehose); i++) {
+        if (tap_next(tap)[i] < fetch->end[i]) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* How long to wait for records now; negative: no longer. */
+static gint64
+left_ms(const Fetch *fetch, gint64 begin_us)
+{
+    gint64 now_us = g_get_monotonic_time();
+    gint64 left = (fetch->deadline_us - now_us) / 1000;
+
+    if (atomic_load(&fetch->gateway->stopping)) {
+        return -1;
+    }
+    if (fetch->n > 0) {
+        return 0;
+    }
+    if (fetch->at_end) {
+        left = MIN(left, fetch->wait_ms - (now_us - begin_us) / 1000);
+    }
+    return left;
+}
+
+static void
+take_items(Fetch *fetch, Tap *tap)
+{
+    TapItem item;
+
+    while (!is_full(fetch) && tap_take(tap, &item)) {
+        put_item(fetch, tap, &item);
+    }
+}
+
+/* Reads until there is something to answer with. FALSE: the reader stopped. */
+static gboolean
+fetch_items(Fetch *fetch, Tap *tap, GError **error)
+{
+    gint64 begin_us = g_get_monotonic_time();
+    TapOutcome outcome;
+    gint64 left;
+
+    for (;;) {
+        fetch->at_end = is_at_end(fetch, tap);
+        left = left_ms(fetch, begin_us);
+        outcome = tap_fill(tap, (gint)CLAMP(left, 0, SLICE_MS), error);
+        if (outcome == TAP_STOP) {
+            return FALSE;
+        }
+        if (outcome == TAP_RECORDS) {
+            take_items(fetch, tap);
+        }
+        fetch->at_end = is_at_end(fetch, tap);
+        if (is_full(fetch) || left < 0 ||
+            (outcome != TAP_RECORDS &&
+             (fetch->n > 0 || left_ms(fetch, begin_us) <= 0))) {
+            return TRUE;
+        }
+    }
+}
+
+static void
+answer_fetch(const Fetch *fetch, const Tap *tap)
+{
+    GByteArray *message = reply_begin(fetch->request);
+
+    metric_add(&fetch->gateway->metrics[GATEWAY_FETCHED], fetch->n);
+    wire_write_field(message, WIRE_STRUCT, REPLY_SUCCESS);
+    wire_write_field(message, WIRE_LIST, 1);
+    wire_write_list(message, WIRE_STRUCT, fetch->n);
+    g_byte_array_append(message, fetch->items->data, fetch->items->len);
+    put_position(message, 2, fetch, tap);
+    wire_field_bool(message, 3, fetch->at_end);
+    wire_write_stop(message);
+    reply_send(fetch->request, message);
+}
+
+/* The offsets to begin with and the log's end. FALSE after an answer. */
+static gboolean
+find_place(Fetch *fetch)
+{
+    Gateway *gateway = fetch->gateway;
+    const PlaceLog in = {gateway->firehose, gateway->check,
+                         gateway->retention_ms};
+    g_autoptr(GError) error = NULL;
+    PlaceOutcome outcome;
+    PlaceFault fault;
+
+    outcome = place_resolve(&in, &fetch->place, fetch->next, &fault, &error);
+    for (guint i = 0;
+         outcome == PLACE_FOUND && i < log_partitions(gateway->firehose); i++) {
+        guint64 first;
+
+        if (!log_bounds(gateway->firehose, i, &first, &fetch->end[i], &error)) {
+            outcome = PLACE_FAILED;
+        }
+    }
+    if (outcome == PLACE_REFUSED) {
+        return refuse(fetch,
+                      fetch->place.kind == PLACE_POSITION ? "request.position"
+                                                          : "request.since",
+                      fault.reason, fault.limit);
+    }
+    if (outcome == PLACE_FAILED) {
+        reply_unavailable(fetch->request, error->message, RETRY_MS);
+    }
+    return outcome == PLACE_FOUND;
+}
+
+static void
+run_fetch(Fetch *fetch)
+{
+    g_autoptr(GError) error = NULL;
+    Tap *tap;
+
+    if (!find_place(fetch)) {
+        return;
+    }
+    tap = tap_open(fetch->gateway->firehose, fetch->next, &fetch->tap, &error);
+    if (tap == NULL || (!fetch_items(fetch, tap, &error) && fetch->n == 0)) {
+        reply_unavailable(fetch->request, error->message, RETRY_MS);
+    } else if (fetch->n == 0 && !fetch->at_end &&
+               g_get_monotonic_time() >= fetch->deadline_us) {
+        reply_deadline(fetch->request, "the log has not given its records");
+    } else {
+        answer_fetch(fetch, tap);
+    }
+    tap_close(tap);
+}
+
+void
+fetch_call(Request *request, gpointer user_data)
+{
+    Gateway *gateway = user_data;
+    Context context;
+    Fetch *fetch;
+
+    if (!context_read(request, &context)) {
+        return;
+    }
+    fetch = fetch_new(gateway, request, &context, run_fetch);
+    if (fetch_read(fetch)) {
+        fetch_start(fetch);
+    } else {
+        fetch_free(fetch);
+    }
+}
+
+/* ---- the partitions ---- */
+
+static gboolean
+put_bounds(GByteArray *out, Log *log, guint partition, GError **error)
+{
+    guint64 first;
+    guint64 end;
+    gint64 first_ms;
+    gint64 last_ms;
+
+    if (!log_bounds(log, partition, &first, &end, error)) {
+        return FALSE;
+    }
+    wire_field_i32(out, 1, (gint32)partition);
+    wire_field_i64(out, 2, (gint64)first);
+    wire_field_i64(out, 3, (gint64)end);
+    if (first < end) {
+        if (!place_time_of(log, partition, first, &first_ms, error) ||
+            !place_time_of(log, partition, end - 1, &last_ms, error)) {
+            return FALSE;
+        }
+        wire_field_i64(out, 4, first_ms);
+        wire_field_i64(out, 5, last_ms);
+    }
+    wire_write_stop(out);
+    return TRUE;
+}
+
+static void
+run_partitions(Fetch *fetch)
+{
+    Log *log = fetch->gateway->firehose;
+    g_autoptr(GError) error = NULL;
+    GByteArray *message;
+
+    for (guint i = 0; i < log_partitions(log); i++) {
+        if (!put_bounds(fetch->items, log, i, &error)) {
+            reply_unavailable(fetch->request, error->message, RETRY_MS);
+            return;
+        }
+    }
+    message = reply_begin(fetch->request);
+    wire_write_field(message, WIRE_LIST, REPLY_SUCCESS);
+    wire_write_list(message, WIRE_STRUCT, log_partitions(log));
+    g_byte_array_append(message, fetch->items->data, fetch->items->len);
+    reply_send(fetch->request, message);
+}
+
+void
+partitions_call(Request *request, gpointer user_data)
+{
+    Context context;
+
+    if (context_read(request, &context)) {
+        fetch_start(fetch_new(user_data, request, &context, run_partitions));
+    }
+}
