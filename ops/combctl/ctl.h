@@ -79,3 +79,5 @@ const CtlCommand *map_commands(void);
 const CtlCommand *post_commands(void);
 const CtlCommand *read_commands(void);
 const CtlCommand *status_commands(void);
+const CtlCommand *tail_commands(void);
+const CtlCommand *topics_commands(void);

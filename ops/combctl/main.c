@@ -22,8 +22,8 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 typedef const CtlCommand *(*CommandsOf)(void);
 
 static const CommandsOf families[] = {
-    import_commands, post_commands, read_commands,
-    status_commands, map_commands,  bench_commands,
+    import_commands, post_commands,  read_commands, status_commands,
+    map_commands,    bench_commands, tail_commands, topics_commands,
 };
 
 static GOptionGroup *
@@ -173,7 +173,7 @@ print_help(void)
     fputs("usage: combctl [FLAGS] COMMAND ...\n\nCommands:\n", stdout);
     for (guint i = 0; i < G_N_ELEMENTS(families); i++) {
         for (const CtlCommand *c = families[i](); c->name != NULL; c++) {
-            printf("  %-10s %s\n", c->name, c->summary);
+            printf("  %-15s %s\n", c->name, c->summary);
         }
     }
     fputs("\nFlags of every command:\n"

@@ -291,6 +291,29 @@ static const KeyRow keys[] = {
 };
 
 const char *
+ndjson_kind(CombEventKind kind)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (kinds[i].kind == kind) {
+            return kinds[i].word;
+        }
+    }
+    return "?";
+}
+
+gboolean
+ndjson_kind_of(const char *word, CombEventKind *ret_kind)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (strcmp(word, kinds[i].word) == 0) {
+            *ret_kind = kinds[i].kind;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+const char *
 ndjson_post_kind(CombPostKind kind)
 {
     gboolean known =

@@ -23,6 +23,12 @@
 gboolean ndjson_parse(const char *line, gsize len, gboolean need_id,
                       Names *names, CombEvent *event, GError **error);
 
+/** ndjson_kind() - the format's word for a kind of event, or "?". */
+const char *ndjson_kind(CombEventKind kind);
+
+/** ndjson_kind_of() - the other way; FALSE where there is none. */
+gboolean ndjson_kind_of(const char *word, CombEventKind *ret_kind);
+
 /** ndjson_post_kind() - the format's word for a post's kind, or "?". */
 const char *ndjson_post_kind(CombPostKind kind);
 

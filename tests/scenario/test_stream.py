@@ -1,0 +1,490 @@
+"""Reading the firehose: HTTP streams, fetch and combctl, on both logs.
+
+One log of random events for each driver, published over some seconds. The
+oracle is the list of what was published, with the places that publish gave and
+the times that the log gave; every test compares what comes out with it.
+
+COMB_STREAM_TIMES says from how many random times to stream (a few hundred).
+"""
+import contextlib
+import dataclasses
+import http.client
+import json
+import os
+import random
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from client import Client, Firehose, context, event, types
+from comb.firehose import ttypes as firehose
+from daemons import Daemon, environment, program
+from kafka import KafkaBroker
+from stacks import Solo
+
+SEED = 20
+TIMES = int(os.environ.get("COMB_STREAM_TIMES", "200"))
+EVENTS = 600
+USERS = range(1, 21)
+PARTITIONS = 4
+BIG = 200  # posts of 60 KB, more than sockets hold
+STALL_S = 30
+POST_KINDS = [None, "text", "photo"]
+TARGETS = {"follow": "target_user", "unfollow": "target_user",
+           "block": "target_user", "like": "target_post",
+           "unlike": "target_post", "delete": "target_post",
+           "read_mark": "target_post"}
+
+
+# --- the client ------------------------------------------------------------
+
+class Stream:
+    """An HTTP stream; iterate over its objects."""
+
+    def __init__(self, town, query, headers=(), timeout_s=30):
+        host, port = town.http.rsplit(":", 1)
+        self.connection = http.client.HTTPConnection(host, int(port),
+                                                     timeout=timeout_s)
+        self.connection.request("GET", f"/v1/stream?{query}",
+                                headers=dict(headers))
+        self.response = self.connection.getresponse()
+
+    def __iter__(self):
+        while line := self.response.readline():
+            yield json.loads(line)
+
+    def __enter__(self):
+        assert self.response.status == 200, self.response.read()
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+
+def stream(town, query):
+    """All of a stream that ends by itself."""
+    with Stream(town, query) as lines:
+        return list(lines)
+
+
+def sse(town, query, last_id=None, limit=None):
+    """(id, object) of a stream of server-sent events; up to limit."""
+    headers = {"Accept": "text/event-stream"}
+    if last_id:
+        headers["Last-Event-ID"] = last_id
+    with Stream(town, query, headers) as events:
+        assert events.response.headers["Content-Type"] == "text/event-stream"
+        told, number = [], None
+        while limit is None or len(told) < limit:
+            line = events.response.readline().decode()
+            if not line:
+                break
+            if line.startswith("id: "):
+                number = line[4:-1]
+            elif line.startswith("data: "):
+                told.append((number, json.loads(line[6:])))
+        return told
+
+
+def refusal(town, query, headers=()):
+    """Status and body of a stream that is refused."""
+    lines = Stream(town, query, headers)
+    answer = json.loads(lines.response.read())
+    lines.connection.close()
+    return lines.response.status, answer
+
+
+# --- the town and its oracle -------------------------------------------------
+
+@dataclasses.dataclass
+class Town:
+    """A gateway, and what was published to it."""
+
+    daemon: Daemon
+    gateway: str
+    http: str
+    events: list = dataclasses.field(default_factory=list)
+
+    def wanted(self, since=0, until=2**62, kinds=None, authors=None):
+        """By partition, the ids that a stream must give, in order."""
+        parts = {}
+        for one in self.events:
+            if since <= one["logged_ms"] < until \
+                    and (kinds is None or one["kind"] in kinds) \
+                    and (authors is None or one["user"] in authors):
+                parts.setdefault(one["partition"], []).append(one["id"])
+        return parts
+
+    def combctl(self, *args):
+        """The output of combctl firehose."""
+        done = subprocess.run(
+            [program("combctl"), "--gateway", self.gateway, "firehose", *args],
+            env=environment(self.daemon.directory), capture_output=True,
+            text=True, stdin=subprocess.DEVNULL)
+        return done.returncode, done.stdout, done.stderr
+
+
+def by_partition(lines):
+    """By partition, the ids that came, in order."""
+    parts = {}
+    for line in lines:
+        parts.setdefault(line["partition"], []).append(line["id"])
+    return parts
+
+
+def random_event(dice, number):
+    kind = dice.choice(["post", "post", *TARGETS])
+    fields = {"id": (1764000000000 << 21) + (number << 8)}
+    if kind == "post":
+        body = dice.choice([b"caf\xc3\xa9 \"x\"\n", b"plain", b"\x01"])
+        fields["post"] = {"body": body, "tags": ["a\"b"]}
+        if dice.random() < 0.3:
+            fields["post"] = {"kind": types.PostKind.PHOTO,
+                              "body": dice.randbytes(9)}
+    else:
+        fields[TARGETS[kind]] = dice.randrange(1, 2**62)
+    return kind, event(kind, dice.choice(USERS), **fields)
+
+
+def publish(town, count, dice, pause_s=0.02, first=0):
+    """Random events in small batches at uneven times."""
+    told = []
+    with Client(Firehose, town.gateway) as gateway:
+        while len(told) < count:
+            batch = [random_event(dice, first + len(told) + i)
+                     for i in range(min(dice.randrange(1, 6),
+                                        count - len(told)))]
+            results = gateway.publish([one for _, one in batch], context())
+            for (kind, one), result in zip(batch, results):
+                assert result.position, result
+                told.append({"id": one.id, "kind": kind, "user": one.user,
+                             "place": result.position, "event": one})
+            time.sleep(dice.random() * pause_s)
+    return told
+
+
+def add_log_times(town):
+    """Holds the whole log against what was published, and takes its times."""
+    before = [one["logged_ms"] for one in town.events if "logged_ms" in one]
+    by_id = {one["id"]: one for one in town.events}
+    lines = stream(town, "since=earliest&follow=0")
+    assert len(lines) == len(by_id)
+    for line in lines:
+        one = by_id[line["id"]]
+        assert (line["kind"], line["user"]) == (one["kind"], one["user"])
+        # A Position: version, partition, offset, check.
+        assert line["partition"] == int.from_bytes(one["place"][1:5], "big")
+        assert line["offset"] == int.from_bytes(one["place"][5:13], "big")
+        one |= {key: line[key] for key in
+                ("partition", "offset", "logged_ms", "position")}
+    town.events.sort(key=lambda one: (one["partition"], one["offset"]))
+    for one, after in zip(town.events, town.events[1:]):
+        if one["partition"] == after["partition"]:
+            assert one["offset"] + 1 == after["offset"]
+            assert one["logged_ms"] <= after["logged_ms"]
+    assert len(before) in (0, len(town.events))
+
+
+@contextlib.contextmanager
+def solo_town(directory):
+    with Solo(directory, cells=1) as stack:
+        yield Town(stack.daemon, stack.gateway, stack.http)
+
+
+@contextlib.contextmanager
+def kafka_town(directory):
+    with KafkaBroker() as broker:
+        with Daemon("comb-firehose", directory, "--brokers", broker.bootstrap,
+                    "--data-dir", directory / "data", "--port", 0,
+                    "--http-port", 0, "--admin-port", 0, "--partitions",
+                    PARTITIONS).start() as daemon:
+            yield Town(daemon, daemon.ports["gateway"], daemon.ports["http"])
+
+
+@pytest.fixture(scope="module", params=["solo", "kafka"])
+def town(request, tmp_path_factory):
+    """One log for all tests of a driver."""
+    make = {"solo": solo_town, "kafka": kafka_town}[request.param]
+    with make(tmp_path_factory.mktemp(request.param)) as made:
+        made.events = publish(made, EVENTS, random.Random(SEED))
+        add_log_times(made)
+        time.sleep(1.1)  # what is past is past in every partition
+        yield made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow_reader(tmp_path_factory):
+    """A client that reads nothing, on a gateway of its own, from the first
+    test on: cutting it off takes its time."""
+    with solo_town(tmp_path_factory.mktemp("slow")) as made:
+        with Client(Firehose, made.gateway) as gateway:
+            posts = [event("post", 1, post={"body": b"x" * 60000})
+                     for _ in range(BIG // 2)]
+            for _ in range(2):
+                gateway.publish(posts, context())
+        link = socket.socket()
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        host, port = made.http.rsplit(":", 1)
+        link.connect((host, int(port)))
+        link.sendall(b"GET /v1/stream?since=earliest HTTP/1.1\r\n\r\n")
+        yield made, link, time.monotonic()
+        link.close()
+
+
+# --- times -----------------------------------------------------------------
+
+# From any time on: in every partition exactly what is not before it.
+def test_random_times(town):
+    dice = random.Random(SEED + 1)
+    stamps = [one["logged_ms"] for one in town.events]
+    for _ in range(TIMES):
+        since = dice.randrange(min(stamps) - 20, max(stamps) + 200)
+        query = f"since={since}&follow=0"
+        wanted = town.wanted(since=since)
+        if dice.random() < 0.3:
+            until = since + dice.randrange(1, 1500)
+            if until > max(stamps) + 50:
+                continue
+            query = f"since={since}&until={until}"
+            wanted = town.wanted(since=since, until=until)
+        assert by_partition(stream(town, query)) == wanted, query
+
+
+# The same time in other words.
+def test_words_for_times(town):
+    first = min(one["logged_ms"] for one in town.events)
+    middle = first + 700
+    iso = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(middle // 1000))
+    iso += f".{middle % 1000:03}"
+    wanted = town.wanted(since=middle)
+    for words in (f"{iso}Z", f"{iso}+00:00", f"{iso}%2B00:00"):
+        assert by_partition(stream(town, f"since={words}&follow=0")) == wanted
+    assert by_partition(stream(town, "since=PT1H&follow=0")) == town.wanted()
+    assert stream(town, "since=now&follow=0") == []
+
+
+# --- resuming ----------------------------------------------------------------
+
+# Broken off after any line, gone on from its position: nothing is lost and
+# nothing comes twice.
+def test_resume(town):
+    dice = random.Random(SEED + 2)
+    for _ in range(10):
+        lines = stream(town, f"since=earliest&limit={dice.randrange(1, 400)}")
+        while len(lines) < EVENTS:
+            query = f"position={lines[-1]['position']}&follow=0"
+            more = stream(town, f"{query}&limit={dice.randrange(1, 400)}")
+            assert more
+            lines += more
+        assert by_partition(lines) == town.wanted()
+
+
+# A browser comes back with the id of the last event it saw.
+def test_last_event_id(town):
+    dice = random.Random(SEED + 3)
+    events = sse(town, "since=earliest", limit=dice.randrange(1, 300))
+    while len(events) < EVENTS:
+        events += sse(town, "since=earliest", last_id=events[-1][0],
+                      limit=min(dice.randrange(1, 300), EVENTS - len(events)))
+    assert by_partition(one for _, one in events) == town.wanted()
+    assert all(number == one["position"] for number, one in events)
+
+
+# From a published event's own position: it comes, and what is not older.
+def test_from_published_event(town):
+    dice = random.Random(SEED + 4)
+    for one in dice.sample(town.events, 10):
+        with Client(Firehose, town.gateway) as gateway:
+            answer = gateway.fetch(firehose.FetchRequest(
+                position=one["place"], max_events=1000), context())
+        wanted = town.wanted(since=one["logged_ms"])
+        mine = wanted[one["partition"]]
+        wanted[one["partition"]] = mine[mine.index(one["id"]):]
+        got = {}
+        for logged in answer.events:
+            got.setdefault(logged.partition, []).append(logged.event.id)
+        while not answer.at_end:
+            with Client(Firehose, town.gateway) as gateway:
+                answer = gateway.fetch(firehose.FetchRequest(
+                    position=answer.position, max_events=1000), context())
+            for logged in answer.events:
+                got.setdefault(logged.partition, []).append(logged.event.id)
+        assert got == wanted
+
+
+# --- filters and content -----------------------------------------------------
+
+def test_filters(town):
+    dice = random.Random(SEED + 5)
+    kinds = sorted({one["kind"] for one in town.events})
+    for _ in range(10):
+        some = dice.sample(kinds, dice.randrange(1, 4))
+        users = dice.sample(USERS, dice.randrange(1, 8))
+        lines = stream(town, f"since=earliest&follow=0&kinds={','.join(some)}"
+                       f"&authors={','.join(map(str, users))}")
+        assert by_partition(lines) == town.wanted(kinds=some, authors=users)
+
+
+# A stream can be imported again: what it gives is what was published.
+def test_import_again(town, tmp_path):
+    (tmp_path / "again.ndjson").write_text("".join(
+        json.dumps(line) + "\n"
+        for line in stream(town, "since=earliest&follow=0")))
+    with solo_town(tmp_path / "other") as other:
+        done = subprocess.run(
+            [program("combctl"), "import", tmp_path / "again.ndjson",
+             "--gateway", other.gateway, "--no-wait"],
+            env=environment(tmp_path), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        place = ("position", "logged_ms", "partition", "offset")
+
+        def content(lines):
+            return sorted(json.dumps({key: value for key, value in line.items()
+                                      if key not in place}, sort_keys=True)
+                          for line in lines)
+
+        assert content(stream(other, "since=earliest&follow=0")) == \
+            content(stream(town, "since=earliest&follow=0"))
+
+
+# --- fetch and combctl -------------------------------------------------------
+
+def test_fetch(town):
+    dice = random.Random(SEED + 6)
+    got, request = {}, firehose.FetchRequest(since="earliest")
+    with Client(Firehose, town.gateway) as gateway:
+        while True:
+            request.max_events = dice.randrange(1, 200)
+            answer = gateway.fetch(request, context())
+            for one in answer.events:
+                got.setdefault(one.partition, []).append(one.event.id)
+                assert one.undecodable is None
+            request = firehose.FetchRequest(position=answer.position)
+            if answer.at_end:
+                break
+    assert got == town.wanted()
+
+
+def test_combctl(town):
+    code, out, err = town.combctl("tail", "--from-earliest", "--json")
+    assert code == 0, err
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert by_partition(lines) == town.wanted()
+    half = lines[len(lines) // 2]["position"]
+    code, out, err = town.combctl("tail", "--from-position", half, "--json",
+                                  "--kinds", "post", "--limit", "20")
+    assert code == 0 and 0 < len(out.splitlines()) <= 20, err
+    code, out, err = town.combctl("topics", "--json")
+    assert code == 0, err
+    bounds = [json.loads(line) for line in out.splitlines()]
+    for part in bounds:
+        mine = [one["logged_ms"] for one in town.events
+                if one["partition"] == part["partition"]]
+        assert part["end_offset"] - part["first_offset"] == len(mine)
+        assert (part["first_ms"], part["last_ms"]) == (mine[0], mine[-1])
+    code, out, err = town.combctl("check", "--json")
+    assert code == 0, err
+    assert sum(json.loads(line)["records"] for line in out.splitlines()) == \
+        EVENTS
+    code, _, err = town.combctl("tail", "--from-datetime", "soon")
+    assert code == 1 and "request.since" in err
+    assert town.combctl("tail", "--from-duration", "5")[0] == 2
+
+
+# --- refusals ----------------------------------------------------------------
+
+@pytest.mark.parametrize("query, field", [
+    ("since=yesterday", "since"),
+    ("since=2026-01-01T00:00:00", "since"),
+    ("since=9999-01-01T00:00:00Z", "since"),
+    ("since=P1M", "since"),
+    ("position=AgAB", "position"),
+    ("position=%00%ff", "position"),
+    ("until=never", "until"),
+    ("since=PT1H&until=P1D", "until"),
+    ("kinds=poke", "kinds"),
+    ("authors=alice", "authors"),
+    ("limit=0", "limit"),
+    ("format=xml", "format"),
+    ("follow=maybe", "follow"),
+    ("client=x", "client"),
+    ("limit=1&limit=2", "limit"),
+])
+def test_bad_query(town, query, field):
+    status, answer = refusal(town, query)
+    assert status == 400
+    assert answer["field"] == field and answer["reason"]
+
+
+def test_bad_last_event_id(town):
+    status, answer = refusal(town, "", {"Last-Event-ID": "AgAB"})
+    assert (status, answer["field"]) == (400, "Last-Event-ID")
+
+
+# --- live --------------------------------------------------------------------
+
+# While events are published a client comes and goes: it misses none. These
+# events are the last of the log, so this test and those below it come last.
+def test_live(town):
+    dice = random.Random(SEED + 7)
+    came, query = [], "since=now"
+    done = []
+    with Stream(town, query) as lines:
+        writer = threading.Thread(target=lambda: done.extend(
+            publish(town, 300, random.Random(SEED + 8), first=EVENTS)))
+        writer.start()
+        iterator = iter(lines)
+        for _ in range(dice.randrange(1, 60)):
+            came.append(next(iterator))
+    while len(came) < 300:
+        rest = min(dice.randrange(1, 60), 300 - len(came))
+        with Stream(town, f"position={came[-1]['position']}"
+                    f"&limit={rest}") as lines:
+            came += lines
+    writer.join()
+    assert sorted(one["id"] for one in came) == \
+        sorted(one["id"] for one in done)
+    for ids in by_partition(came).values():
+        places = [next(one["place"] for one in done if one["id"] == number)
+                  for number in ids]
+        assert places == sorted(places)
+
+
+# A stop of the daemon ends a stream with a line that says so.
+def test_stop(town):
+    with Stream(town, "since=now") as lines:
+        town.daemon.process.terminate()
+        last = list(lines)
+    town.daemon.process.wait()
+    town.daemon.process = None
+    town.daemon.check_output()
+    assert [one["kind"] for one in last] == ["stopped"]
+    assert last[0]["position"] and last[0]["reason"] == "the gateway stops"
+    town.daemon.start()
+
+
+# --- the slow reader ---------------------------------------------------------
+
+# A client that takes nothing is cut off after its time, others read on.
+def test_slow_reader(slow_reader):
+    town, link, begin = slow_reader
+    assert len(stream(town, "since=earliest&follow=0")) == BIG
+    admin = town.daemon.ports["admin"]
+    while True:
+        connection = http.client.HTTPConnection(admin)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        if "comb_stream_cut_off_total 1\n" in text:
+            break
+        assert time.monotonic() - begin < STALL_S + 20
+        time.sleep(0.2)
+    assert time.monotonic() - begin > STALL_S - 5
+    assert "a client that takes nothing is cut off" in town.daemon.stderr()
+    came = b""
+    while data := link.recv(65536):
+        came += data
+    assert not came.endswith(b"\r\n0\r\n\r\n")
