@@ -35,7 +35,7 @@ get_partitions(const Peer *gateway, GError **error)
     if (!comb_firehose_client_get_partitions(
             gateway->service, &partitions, gateway->context, &refusals.invalid,
             &refusals.overloaded, &refusals.deadline, &refusals.unavailable,
-            error)) {
+            &refusals.denied, error)) {
         g_clear_pointer(&partitions, g_ptr_array_unref);
         (void)refusals_explain(&refusals, gateway, error);
     }
