@@ -10,6 +10,7 @@
 #include "firehose/position.h"
 #include "ops/kit/daemon.h"
 #include "tests/kit/log_behaviours.h"
+#include "tests/kit/tmpdir.h"
 #include "tests/unit/peer.h"
 
 #include <string.h>
@@ -20,9 +21,12 @@
 #define STALL_MS 300
 #define BIG_BODY 60000
 #define BIG_EVENTS 600
+#define BIG_BATCH 100
+#define EXPIRE_MS 4000
 #define SOON_US (10 * G_USEC_PER_SEC)
 
 typedef struct Town {
+    char *dir; /* of a local log; NULL: the memory log */
     LogCluster *cluster;
     Log *log;
     Metrics *metrics;
@@ -30,16 +34,17 @@ typedef struct Town {
 } Town;
 
 static void
-town_start(Town *town)
+town_begin(Town *town, LogCluster *cluster, gint64 retention_ms, guint stall_ms)
 {
-    static const LogTopic topic = {
-        .name = "t", .partitions = 2, .retention_ms = -1};
+    const LogTopic topic = {
+        .name = "t", .partitions = 2, .retention_ms = retention_ms};
     StreamsOptions options = {
-        .host = "127.0.0.1", .streams_max = STREAMS, .stall_ms = STALL_MS};
+        .host = "127.0.0.1", .streams_max = STREAMS, .stall_ms = stall_ms};
     g_autoptr(GError) error = NULL;
 
-    town->cluster = log_cluster_memory();
-    town->log = log_must_open(town->cluster, &topic);
+    town->dir = NULL;
+    town->cluster = cluster;
+    town->log = log_must_open(cluster, &topic);
     town->metrics = metrics_new();
     options.metrics = town->metrics;
     options.log =
@@ -49,18 +54,29 @@ town_start(Town *town)
 }
 
 static void
+town_start(Town *town)
+{
+    town_begin(town, log_cluster_memory(), -1, STALL_MS);
+}
+
+static void
 town_end(Town *town)
 {
     streams_stop(town->streams);
     metrics_free(town->metrics);
     log_close(town->log);
     log_cluster_close(town->cluster);
+    if (town->dir != NULL) {
+        tmpdir_free(town->dir);
+    }
 }
 
+/* @n posts with a body of @body_len bytes, in one append. */
 static void
-put_post(Town *town, gsize body_len)
+put_posts(Town *town, gsize body_len, guint n)
 {
     g_autofree char *body = g_strnfill(body_len, 'b');
+    g_autofree LogEntry *entries = g_new0(LogEntry, n);
     g_autoptr(GByteArray) in = g_byte_array_new();
     g_autoptr(GByteArray) out = g_byte_array_new();
     LogAnswer answer = {0};
@@ -75,9 +91,21 @@ put_post(Town *town, gsize body_len)
     wire_write_stop(in);
     g_assert_true(event_stamp((WireBytes){in->data, in->len}, (EventId){9}, out,
                               &event, &fault));
-    log_append_wait(town->log, &(LogEntry){1, {NULL, 0}, {out->data, out->len}},
-                    1, &answer);
+    for (guint i = 0; i < n; i++) {
+        entries[i].partition = 1;
+        entries[i].value = (WireBytes){out->data, out->len};
+    }
+    log_append_wait(town->log, entries, n, &answer);
     log_answer_clear(&answer);
+}
+
+/* More than sockets hold. */
+static void
+put_big_posts(Town *town)
+{
+    for (guint i = 0; i < BIG_EVENTS; i += BIG_BATCH) {
+        put_posts(town, BIG_BODY, BIG_BATCH);
+    }
 }
 
 static int
@@ -140,9 +168,9 @@ test_live(void)
     read_until(fd, text, "\r\n\r\n");
     g_assert_true(g_str_has_prefix(text->str, "HTTP/1.1 200 OK\r\n"));
     g_assert_nonnull(strstr(text->str, "application/x-ndjson"));
-    put_post(&town, 3);
+    put_posts(&town, 3, 1);
     read_until(fd, text, "\"body\":\"bbb\"}\n\r\n");
-    put_post(&town, 4);
+    put_posts(&town, 4, 1);
     read_until(fd, text, NULL);
     g_assert_true(g_str_has_suffix(text->str, "\"bbbb\"}\n\r\n0\r\n\r\n"));
     close(fd);
@@ -160,7 +188,7 @@ test_old_http(void)
     int fd;
 
     town_start(&town);
-    put_post(&town, 3);
+    put_posts(&town, 3, 1);
     fd = peer_connect(streams_port(town.streams));
     peer_send_raw(fd, request, strlen(request));
     read_until(fd, text, NULL);
@@ -211,9 +239,7 @@ test_stall(void)
     int fast_fd;
 
     town_start(&town);
-    for (guint i = 0; i < BIG_EVENTS; i++) {
-        put_post(&town, BIG_BODY);
-    }
+    put_big_posts(&town);
     slow_fd = ask(&town, "?since=earliest");
     fast_fd = ask(&town, "?since=earliest&follow=0");
     read_until(fast_fd, fast, NULL);
@@ -240,9 +266,7 @@ test_slow(void)
     int fd;
 
     town_start(&town);
-    for (guint i = 0; i < BIG_EVENTS; i++) {
-        put_post(&town, BIG_BODY);
-    }
+    put_big_posts(&town);
     fd = ask(&town, "?since=earliest&follow=0");
     while (g_get_monotonic_time() < until_us) {
         ssize_t n = recv(fd, bytes, sizeof bytes, MSG_WAITALL);
@@ -253,6 +277,35 @@ test_slow(void)
     }
     read_until(fd, text, NULL);
     g_assert_true(g_str_has_suffix(text->str, "\n0\r\n\r\n"));
+    close(fd);
+    town_end(&town);
+}
+
+/* What has expired before a slow client came to it is told, never passed
+   over. */
+static void
+test_expired(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    char *dir = tmpdir_new();
+    guint64 first = 0;
+    guint64 end;
+    Town town;
+    int fd;
+
+    town_begin(&town, log_cluster_local(dir, NULL), EXPIRE_MS, 20000);
+    town.dir = dir;
+    put_big_posts(&town);
+    fd = ask(&town, "?since=earliest&or_earliest=1");
+    while (first < BIG_EVENTS) {
+        g_usleep(20000);
+        g_assert_true(log_bounds(town.log, 1, &first, &end, NULL));
+    }
+    read_until(fd, text, NULL);
+    g_assert_nonnull(strstr(text->str, "\"kind\":\"stopped\",\"reason\":"));
+    g_assert_nonnull(strstr(text->str, "expired"));
+    g_assert_true(g_str_has_suffix(text->str, "\"}\n\r\n0\r\n\r\n"));
+    wait_metric(&town, "comb_stream_stopped_total 1\n");
     close(fd);
     town_end(&town);
 }
@@ -291,6 +344,7 @@ main(int argc, char **argv)
     g_test_add_func("/streams/bound", test_bound);
     g_test_add_func("/streams/stall", test_stall);
     g_test_add_func("/streams/slow", test_slow);
+    g_test_add_func("/streams/expired", test_expired);
     g_test_add_func("/streams/stop", test_stop);
     return g_test_run();
 }
