@@ -5,8 +5,9 @@
  * It counts as a call in progress (gateway_call_begin), so the gateway waits
  * for it when it stops, and it gives up waiting for events then.
  *
- * A fetch is stateless: its place becomes offsets, a tap is opened, and what
- * is there is written as it comes. It waits only as long as it has nothing:
+ * A fetch is stateless: its place becomes offsets, a tap is opened (or one
+ * that rests there is taken off the shelf), and what is there is written as
+ * it comes. It waits only as long as it has nothing:
  * for records that the log has, up to the deadline; at the end, for wait_ms.
  */
 #include "firehose/bookmark.h"
@@ -461,6 +462,20 @@ find_place(Fetch *fetch)
     return outcome == PLACE_FOUND;
 }
 
+/* One that rests at the place, or a new one. */
+static Tap *
+get_tap(Fetch *fetch, GError **error)
+{
+    Tap *tap = shelf_take(fetch->gateway->shelf, fetch->next);
+
+    if (tap == NULL) {
+        return tap_open(fetch->gateway->firehose, fetch->next, &fetch->tap,
+                        error);
+    }
+    tap_set_filter(tap, &fetch->tap);
+    return tap;
+}
+
 static void
 run_fetch(Fetch *fetch)
 {
@@ -470,7 +485,7 @@ run_fetch(Fetch *fetch)
     if (!find_place(fetch)) {
         return;
     }
-    tap = tap_open(fetch->gateway->firehose, fetch->next, &fetch->tap, &error);
+    tap = get_tap(fetch, &error);
     if (tap == NULL || (!fetch_items(fetch, tap, &error) && fetch->n == 0)) {
         reply_unavailable(fetch->request, error->message, RETRY_MS);
     } else if (fetch->n == 0 && !fetch->at_end &&
@@ -479,7 +494,11 @@ run_fetch(Fetch *fetch)
     } else {
         answer_fetch(fetch, tap);
     }
-    tap_close(tap);
+    if (tap != NULL && error == NULL) {
+        shelf_put(fetch->gateway->shelf, tap);
+    } else {
+        tap_close(tap);
+    }
 }
 
 void

@@ -27,6 +27,7 @@
 #define CONNECTIONS_MAX 4096
 #define IN_FLIGHT_MAX 128
 #define DRAIN_MS 10000
+#define SHELF_KEEP_MS 10000
 
 #define PUBLISHED(kind_label)                                                  \
     {                                                                          \
@@ -203,6 +204,7 @@ static void
 gateway_free(Gateway *gateway)
 {
     streams_stop(gateway->streams);
+    shelf_free(gateway->shelf);
     idclock_close(gateway->clock);
     pthread_cond_destroy(&gateway->idle);
     pthread_mutex_destroy(&gateway->mutex);
@@ -247,6 +249,7 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
     gateway->check = position_check(log_identity(firehose));
     gateway->pending_bytes_max = options->pending_bytes_max;
     gateway->retention_ms = options->retention_ms;
+    gateway->shelf = shelf_new(log_partitions(firehose), SHELF_KEEP_MS);
     pthread_mutex_init(&gateway->mutex, NULL);
     pthread_cond_init(&gateway->idle, NULL);
     memcpy(gateway->metrics, metrics_template, sizeof(metrics_template));

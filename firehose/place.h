@@ -79,7 +79,8 @@ gboolean place_parse(const char *text, gint64 now_ms, Place *ret_place,
  * @ret_next: per partition; set where PLACE_FOUND.
  * Effect: a time may find the end of a partition: then records that come
  *         later may still be before it (the log's clock is not ours) and are
- *         to be passed over, see place_floor_ms().
+ *         to be passed over, see place_floor_ms(). A position does not keep
+ *         that bound.
  *         A position of a published event starts there with that event, and
  *         in the other partitions at its time.
  * Fails:  PLACE_FAILED: as log_bounds().

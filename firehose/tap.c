@@ -81,6 +81,14 @@ tap_open(Log *log, const guint64 *next, const TapOptions *options,
     return tap;
 }
 
+void
+tap_set_filter(Tap *tap, const TapOptions *options)
+{
+    tap->options.kinds = options->kinds;
+    tap->options.authors = options->authors;
+    tap->options.floor_ms = options->floor_ms;
+}
+
 static gboolean
 has_ended(const Tap *tap)
 {

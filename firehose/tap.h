@@ -58,6 +58,13 @@ typedef enum TapOutcome {
 Tap *tap_open(Log *log, const guint64 *next, const TapOptions *options,
               GError **error);
 
+/**
+ * tap_set_filter() - another filter from here on
+ *
+ * @options: kinds, authors (borrowed) and floor_ms are taken over.
+ */
+void tap_set_filter(Tap *tap, const TapOptions *options);
+
 /** tap_fill() - wait for records; returns at once while some are not taken. */
 TapOutcome tap_fill(Tap *tap, gint timeout_ms, GError **error);
 

@@ -6,6 +6,7 @@
  */
 #include "firehose/tap.h"
 
+#include "firehose/shelf.h"
 #include "tests/kit/log_behaviours.h"
 
 #include <string.h>
@@ -286,11 +287,88 @@ test_live(void)
     log_cluster_close(cluster);
 }
 
+/* Records that were read ahead are not lost by resting, and another filter
+   counts from the next record on. */
+static void
+test_shelf(void)
+{
+    TapOptions options = {.floor_ms = G_MININT64, .until_ms = G_MAXINT64};
+    GArray *nobody = g_array_new(FALSE, FALSE, sizeof(gint64));
+    Shelf *shelf = shelf_new(PARTITIONS, 60000);
+    static const LogTopic topic = {
+        .name = "t", .partitions = PARTITIONS, .retention_ms = -1};
+    guint64 next[PARTITIONS] = {0};
+    LogCluster *cluster = log_cluster_memory();
+    Log *log = log_must_open(cluster, &topic);
+    guint seen = 0;
+    TapItem item;
+    Tap *tap;
+
+    for (guint i = 0; i < 9; i++) {
+        log_put(log, i % PARTITIONS, "k", "v");
+    }
+    options.authors = nobody;
+    tap = tap_open(log, next, &options, NULL);
+    while (seen < 9) {
+        g_assert_cmpint(tap_fill(tap, 0, NULL), ==, TAP_RECORDS);
+        g_assert_true(tap_take(tap, &item));
+        g_assert_cmpuint(item.record->offset, ==,
+                         tap_next(tap)[item.record->partition] - 1);
+        memcpy(next, tap_next(tap), sizeof next);
+        shelf_put(shelf, tap);
+        next[0]++;
+        g_assert_null(shelf_take(shelf, next));
+        next[0]--;
+        tap = shelf_take(shelf, next);
+        g_assert_nonnull(tap);
+        g_assert_null(shelf_take(shelf, next));
+        tap_set_filter(tap, &options);
+        seen++;
+    }
+    g_assert_cmpint(tap_fill(tap, 0, NULL), ==, TAP_IDLE);
+    tap_close(tap);
+    g_array_unref(nobody);
+    shelf_free(shelf);
+    log_close(log);
+    log_cluster_close(cluster);
+}
+
+/* It holds so many, the newest, and not for ever. */
+static void
+test_shelf_bounds(void)
+{
+    const TapOptions options = {.floor_ms = G_MININT64, .until_ms = G_MAXINT64};
+    static const LogTopic topic = {
+        .name = "t", .partitions = 1, .retention_ms = -1};
+    LogCluster *cluster = log_cluster_memory();
+    Log *log = log_must_open(cluster, &topic);
+    Shelf *shelf = shelf_new(1, 200);
+    Tap *tap;
+
+    for (guint64 i = 0; i <= SHELF_TAPS_MAX; i++) {
+        log_put(log, 0, "k", "v");
+        shelf_put(shelf, tap_open(log, &i, &options, NULL));
+    }
+    for (guint64 i = 0; i < SHELF_TAPS_MAX; i++) {
+        tap = shelf_take(shelf, &i);
+        g_assert_true((tap != NULL) == (i > 0));
+        tap_close(tap);
+    }
+    g_usleep(250000);
+    g_assert_null(shelf_take(shelf, &(guint64){SHELF_TAPS_MAX}));
+    shelf_put(shelf, tap_open(log, &(guint64){0}, &options, NULL));
+    shelf_free(shelf);
+    log_close(log);
+    log_cluster_close(cluster);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/tap/random", test_random);
     g_test_add_func("/tap/live", test_live);
+    g_test_add_func("/tap/shelf", test_shelf);
+    g_test_add_func("/tap/shelf-bounds", test_shelf_bounds);
     return g_test_run();
 }
