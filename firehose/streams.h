@@ -49,6 +49,8 @@ guint16 streams_port(const Streams *streams);
 /**
  * streams_stop() - end every stream with a last line, join all threads, free
  *
- * Effect: within seconds. NULL is fine. The log is of no more use to it then.
+ * Effect: within seconds; where a stream just begins and the log does not
+ *         answer, within the log's own time-out. NULL is fine. The log is of
+ *         no more use to it then.
  */
 void streams_stop(Streams *streams);

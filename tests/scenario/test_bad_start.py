@@ -131,12 +131,13 @@ def test_bad_setting(tmp_path, name, flags, word):
     refused(Daemon(name, tmp_path, *data, *flags), word, code=2)
 
 
-def test_port_in_use(founded, tmp_path):
-    port = founded.daemon.flags[founded.daemon.flags.index(
-        "--gateway-port") + 1]
+@pytest.mark.parametrize("taken", ["--gateway-port", "--http-port"])
+def test_port_in_use(founded, tmp_path, taken):
+    port = founded.daemon.flags[founded.daemon.flags.index(taken) + 1]
+    ports = {"--router-port": 0, "--gateway-port": 0, "--http-port": 0,
+             "--admin-port": 0, taken: port}
     second = Daemon("comb-solo", tmp_path / "second", "--data-dir",
-                    tmp_path / "data", "--router-port", 0,
-                    "--gateway-port", port, "--http-port", 0,
-                    "--admin-port", 0)
+                    tmp_path / "data", *(word for flag in ports.items()
+                                         for word in flag))
     with founded:
         refused(second, port)

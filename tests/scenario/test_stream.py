@@ -106,6 +106,7 @@ class Town:
     daemon: Daemon
     gateway: str
     http: str
+    broker: KafkaBroker = None
     events: list = dataclasses.field(default_factory=list)
 
     def wanted(self, since=0, until=2**62, kinds=None, authors=None):
@@ -201,7 +202,8 @@ def kafka_town(directory):
                     "--data-dir", directory / "data", "--port", 0,
                     "--http-port", 0, "--admin-port", 0, "--partitions",
                     PARTITIONS).start() as daemon:
-            yield Town(daemon, daemon.ports["gateway"], daemon.ports["http"])
+            yield Town(daemon, daemon.ports["gateway"], daemon.ports["http"],
+                       broker)
 
 
 @pytest.fixture(scope="module", params=["solo", "kafka"])
@@ -451,6 +453,18 @@ def test_live(town):
         places = [next(one["place"] for one in done if one["id"] == number)
                   for number in ids]
         assert places == sorted(places)
+
+
+# A broker that restarts holds a stream up, and no more.
+def test_broker_restart(town):
+    if town.broker is None:
+        pytest.skip("there is no broker")
+    with Stream(town, "since=now&limit=60") as lines:
+        done = publish(town, 30, random.Random(SEED + 9), first=EVENTS + 300)
+        town.broker.restart()
+        done += publish(town, 30, random.Random(SEED + 10), first=EVENTS + 330)
+        assert sorted(one["id"] for one in lines) == \
+            sorted(one["id"] for one in done)
 
 
 # A stop of the daemon ends a stream with a line that says so.
