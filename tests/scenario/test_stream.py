@@ -467,6 +467,46 @@ def test_broker_restart(town):
             sorted(one["id"] for one in done)
 
 
+def drop_records(town, tmp_path, firsts):
+    """Takes away what is before these offsets, by partition."""
+    asked = tmp_path / "offsets.json"
+    asked.write_text(json.dumps({"version": 1, "partitions": [
+        {"topic": "comb.firehose.v1", "partition": i, "offset": first}
+        for i, first in firsts.items()]}))
+    town.broker.tool("org.apache.kafka.tools.DeleteRecordsCommand",
+                     "--bootstrap-server", town.broker.bootstrap,
+                     "--offset-json-file", asked)
+
+
+# Where the log has dropped records a time before that is refused, with the
+# earliest one that loses nothing, unless what is left is asked for.
+def test_dropped(town, tmp_path):
+    if town.broker is None:
+        pytest.skip("only Kafka's records can be dropped by hand")
+    begin = min(one["logged_ms"] for one in town.events)
+    old = stream(town, "since=earliest&limit=1")[0]["position"]
+    firsts = {part: sum(1 for one in town.events
+                        if one["partition"] == part) // (part + 2)
+              for part in range(1, PARTITIONS)}
+    drop_records(town, tmp_path, firsts)
+    left = stream(town, "since=earliest&follow=0")
+    for place in (f"since={begin}", f"position={old}"):
+        status, answer = refusal(town, f"{place}&follow=0")
+        assert (status, answer["field"]) == (400, place.split("=")[0])
+        assert "or_earliest" in answer["reason"]
+        again = stream(town, f"{place}&follow=0&or_earliest=1")
+        assert len(left) - len(again) in (0, 1)
+    status, answer = refusal(town, f"since={begin}&follow=0")
+    dropped = [one["logged_ms"] for one in town.events
+               if one["offset"] < firsts.get(one["partition"], 0)]
+    assert answer["limit"] > max(dropped)
+    lines = stream(town, f"since={answer['limit']}&follow=0")
+    wanted = town.wanted(since=answer["limit"])
+    for part, ids in by_partition(lines).items():
+        assert ids[:len(wanted.get(part, []))] == wanted.get(part, [])
+    assert refusal(town, f"since={answer['limit'] - 1}&follow=0")[0] == 400
+
+
 # A stop of the daemon ends a stream with a line that says so.
 def test_stop(town):
     with Stream(town, "since=now") as lines:
