@@ -5,6 +5,10 @@
  * It counts as a call in progress (gateway_call_begin), so the gateway waits
  * for it when it stops, and it gives up waiting for events then.
  *
+ * Two sides may answer, as with a publish: the thread, or the server thread's
+ * timer at the deadline, because a log that is away can hold a look-up for
+ * longer. `answered` decides, and each side holds a reference.
+ *
  * A fetch is stateless: its place becomes offsets, a tap is opened (or one
  * that rests there is taken off the shelf), and what is there is written as
  * it comes. It waits only as long as it has nothing:
@@ -24,6 +28,9 @@
 #define SLICE_MS 200
 #define RETRY_MS 1000
 
+/* Waiting for events ends so long before the deadline, to answer in time. */
+#define ANSWER_MS 50
+
 /* Fields of struct FetchRequest. */
 enum {
     ASK_SINCE = 1,
@@ -37,13 +44,17 @@ enum {
 
 typedef struct Fetch Fetch;
 
-/* A call that reads the log. Of partitions_call() only the first three. */
+/* A call that reads the log. partitions_call() asks for nothing in it. */
 struct Fetch {
     Gateway *gateway;
-    Request *request;
+    Request *request;          /* for the side that answers */
+    struct event *timer;       /* the deadline */
+    _Atomic gboolean answered; /* set by the side that answers */
+    _Atomic guint refs;        /* the thread's and the timer's */
     gint64 deadline_us;        /* of the call */
     void (*run)(Fetch *fetch); /* on its own thread; answers */
-    Place place;               /* its position is the request's */
+    Place place;               /* its position is in position */
+    GBytes *position;          /* NULL: none */
     TapOptions tap;            /* its authors are owned */
     gint32 events_max;
     gint64 wait_ms;
@@ -59,6 +70,9 @@ fetch_free(Fetch *fetch)
 {
     if (fetch->tap.authors != NULL) {
         g_array_unref(fetch->tap.authors);
+    }
+    if (fetch->position != NULL) {
+        g_bytes_unref(fetch->position);
     }
     g_free(fetch->next);
     g_free(fetch->end);
@@ -77,6 +91,7 @@ fetch_new(Gateway *gateway, Request *request, const Context *context,
     fetch->request = request;
     fetch->deadline_us = context->deadline_us;
     fetch->run = run;
+    fetch->refs = 1;
     fetch->next = g_new0(guint64, partitions);
     fetch->end = g_new0(guint64, partitions);
     fetch->items = g_byte_array_new();
@@ -87,7 +102,62 @@ fetch_new(Gateway *gateway, Request *request, const Context *context,
     return fetch;
 }
 
+static void
+fetch_unref(Fetch *fetch)
+{
+    if (atomic_fetch_sub(&fetch->refs, 1) == 1) {
+        fetch_free(fetch);
+    }
+}
+
 /* ---- a thread of its own ---- */
+
+/* TRUE for the side that comes first. */
+static gboolean
+fetch_claim(Fetch *fetch)
+{
+    return !atomic_exchange(&fetch->answered, TRUE);
+}
+
+/* The thread's side wants to answer. FALSE: the deadline has done so. Waits
+   for a timer callback that is running. */
+static gboolean
+thread_claim(Fetch *fetch)
+{
+    if (!fetch_claim(fetch)) {
+        return FALSE;
+    }
+    event_free(fetch->timer);
+    fetch_unref(fetch);
+    return TRUE;
+}
+
+static void
+fetch_late(evutil_socket_t fd, short what, void *user_data)
+{
+    Fetch *fetch = user_data;
+
+    (void)fd;
+    (void)what;
+    if (!fetch_claim(fetch)) {
+        return;
+    }
+    event_free(fetch->timer);
+    metric_add(&fetch->gateway->metrics[GATEWAY_LATE], 1);
+    reply_deadline(fetch->request, "the log has not answered");
+    fetch_unref(fetch);
+}
+
+static void
+start_timer(Fetch *fetch)
+{
+    gint64 left_us = MAX(fetch->deadline_us - g_get_monotonic_time(), 0);
+    struct timeval left = {left_us / G_USEC_PER_SEC, left_us % G_USEC_PER_SEC};
+
+    fetch->refs++;
+    fetch->timer = evtimer_new(request_base(fetch->request), fetch_late, fetch);
+    evtimer_add(fetch->timer, &left);
+}
 
 static void *
 run_thread(void *data)
@@ -96,7 +166,7 @@ run_thread(void *data)
     Gateway *gateway = fetch->gateway;
 
     fetch->run(fetch);
-    fetch_free(fetch);
+    fetch_unref(fetch);
     atomic_fetch_sub(&gateway->consuming, 1);
     gateway_call_end(gateway);
     return NULL;
@@ -118,6 +188,7 @@ fetch_start(Fetch *fetch)
         return;
     }
     gateway_call_begin(gateway);
+    start_timer(fetch);
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     ensure(pthread_create(&thread, &attr, run_thread, fetch) == 0);
@@ -251,6 +322,18 @@ ask_has(const Ask *ask, guint id, WireReader *ret_reader)
     return TRUE;
 }
 
+/* A copy: the deadline may answer, and the request goes, while it is used. */
+static void
+read_position(Fetch *fetch, WireBytes bytes)
+{
+    Place *place = &fetch->place;
+
+    fetch->position = g_bytes_new(bytes.data, bytes.len);
+    place->kind = PLACE_POSITION;
+    place->position.data =
+        g_bytes_get_data(fetch->position, &place->position.len);
+}
+
 static gboolean
 read_place(Fetch *fetch, const Ask *ask)
 {
@@ -265,8 +348,7 @@ read_place(Fetch *fetch, const Ask *ask)
             return refuse(fetch, "request.since", "does not go with position",
                           -1);
         }
-        fetch->place.kind = PLACE_POSITION;
-        fetch->place.position = wire_read_bytes(&reader);
+        read_position(fetch, wire_read_bytes(&reader));
     }
     return !ask_has(ask, ASK_SINCE, &since) ||
            read_since(fetch, wire_read_bytes(&since));
@@ -363,7 +445,7 @@ static gint64
 left_ms(const Fetch *fetch, gint64 begin_us)
 {
     gint64 now_us = g_get_monotonic_time();
-    gint64 left = (fetch->deadline_us - now_us) / 1000;
+    gint64 left = (fetch->deadline_us - now_us) / 1000 - ANSWER_MS;
 
     if (atomic_load(&fetch->gateway->stopping)) {
         return -1;
@@ -415,10 +497,14 @@ fetch_items(Fetch *fetch, Tap *tap, GError **error)
 }
 
 static void
-answer_fetch(const Fetch *fetch, const Tap *tap)
+answer_fetch(Fetch *fetch, const Tap *tap)
 {
-    GByteArray *message = reply_begin(fetch->request);
+    GByteArray *message;
 
+    if (!thread_claim(fetch)) {
+        return;
+    }
+    message = reply_begin(fetch->request);
     metric_add(&fetch->gateway->metrics[GATEWAY_FETCHED], fetch->n);
     wire_write_field(message, WIRE_STRUCT, REPLY_SUCCESS);
     wire_write_field(message, WIRE_LIST, 1);
@@ -428,6 +514,14 @@ answer_fetch(const Fetch *fetch, const Tap *tap)
     wire_field_bool(message, 3, fetch->at_end);
     wire_write_stop(message);
     reply_send(fetch->request, message);
+}
+
+static void
+answer_unavailable(Fetch *fetch, const char *reason)
+{
+    if (thread_claim(fetch)) {
+        reply_unavailable(fetch->request, reason, RETRY_MS);
+    }
 }
 
 /* The offsets to begin with and the log's end. FALSE after an answer. */
@@ -451,13 +545,14 @@ find_place(Fetch *fetch)
         }
     }
     if (outcome == PLACE_REFUSED) {
-        return refuse(fetch,
+        return thread_claim(fetch) &&
+               refuse(fetch,
                       fetch->place.kind == PLACE_POSITION ? "request.position"
                                                           : "request.since",
                       fault.reason, fault.limit);
     }
     if (outcome == PLACE_FAILED) {
-        reply_unavailable(fetch->request, error->message, RETRY_MS);
+        answer_unavailable(fetch, error->message);
     }
     return outcome == PLACE_FOUND;
 }
@@ -487,10 +582,7 @@ run_fetch(Fetch *fetch)
     }
     tap = get_tap(fetch, &error);
     if (tap == NULL || (!fetch_items(fetch, tap, &error) && fetch->n == 0)) {
-        reply_unavailable(fetch->request, error->message, RETRY_MS);
-    } else if (fetch->n == 0 && !fetch->at_end &&
-               g_get_monotonic_time() >= fetch->deadline_us) {
-        reply_deadline(fetch->request, "the log has not given its records");
+        answer_unavailable(fetch, error->message);
     } else {
         answer_fetch(fetch, tap);
     }
@@ -556,9 +648,12 @@ run_partitions(Fetch *fetch)
 
     for (guint i = 0; i < log_partitions(log); i++) {
         if (!put_bounds(fetch->items, log, i, &error)) {
-            reply_unavailable(fetch->request, error->message, RETRY_MS);
+            answer_unavailable(fetch, error->message);
             return;
         }
+    }
+    if (!thread_claim(fetch)) {
+        return;
     }
     message = reply_begin(fetch->request);
     wire_write_field(message, WIRE_LIST, REPLY_SUCCESS);

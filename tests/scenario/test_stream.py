@@ -467,6 +467,23 @@ def test_broker_restart(town):
             sorted(one["id"] for one in done)
 
 
+# A broker that does not answer holds a fetch up to its deadline, no longer.
+def test_broker_away(town):
+    if town.broker is None:
+        pytest.skip("there is no broker")
+    town.broker.pause()
+    begin = time.monotonic()
+    with Client(Firehose, town.gateway) as gateway:
+        with pytest.raises(types.DeadlineExceeded):
+            gateway.fetch(firehose.FetchRequest(since="earliest"),
+                          context(deadline_ms=1000))
+        assert 0.9 < time.monotonic() - begin < 4
+        town.broker.resume()
+        answer = gateway.fetch(firehose.FetchRequest(since="earliest"),
+                               context())
+    assert len(answer.events) > 0
+
+
 def drop_records(town, tmp_path, firsts):
     """Takes away what is before these offsets, by partition."""
     asked = tmp_path / "offsets.json"

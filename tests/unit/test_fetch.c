@@ -252,14 +252,14 @@ test_wait(void)
     gate_end(&gate);
 }
 
-/* Waiting ends with wait_ms, or with the deadline where that is sooner. */
+/* Waiting ends with wait_ms, or before the deadline where that is sooner. */
 static void
 test_wait_ends(void)
 {
     static const struct {
         gint32 wait_ms;
         gint32 deadline_ms;
-    } cases[] = {{150, 20000}, {20000, 150}};
+    } cases[] = {{150, 20000}, {20000, 200}};
     Gate gate;
 
     gate_start(&gate);
@@ -275,6 +275,34 @@ test_wait_ends(void)
         g_assert_true(fetched.at_end);
         fetched_clear(&fetched);
     }
+    gate_end(&gate);
+}
+
+/* Thread and deadline at about the same moment: one answer each time. */
+static void
+test_race(void)
+{
+    guint in_time = 0;
+    Gate gate;
+
+    gate_start(&gate);
+    publish_follows(&gate, 1, 500);
+    for (gint32 i = 0; i < 300; i++) {
+        GByteArray *call = fetch_begin();
+        g_auto(Answer) answer = {0};
+        gint field;
+
+        wire_field_string(call, 1, "earliest");
+        wire_field_i32(call, 6, 1 + i * 3);
+        wire_write_stop(call);
+        call_send(&gate, call, 1 + i % 4, 0);
+        answer = answer_receive(&gate);
+        field = answer_field(&answer);
+        g_assert_true(field == REPLY_SUCCESS || field == REPLY_DEADLINE);
+        in_time += field == REPLY_SUCCESS ? 1 : 0;
+    }
+    g_test_message("%u of 300 in time", in_time);
+    g_assert_true(peer_silent(gate.fd, 50));
     gate_end(&gate);
 }
 
@@ -417,6 +445,7 @@ main(int argc, char **argv)
     g_test_add_func("/fetch/undecodable", test_undecodable);
     g_test_add_func("/fetch/wait", test_wait);
     g_test_add_func("/fetch/wait-ends", test_wait_ends);
+    g_test_add_func("/fetch/race", test_race);
     g_test_add_func("/fetch/stop", test_stop);
     g_test_add_func("/fetch/refused", test_refused);
     g_test_add_func("/fetch/partitions", test_partitions);
