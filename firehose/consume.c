@@ -11,17 +11,14 @@
  *
  * A fetch is stateless: its place becomes offsets, a tap is opened (or one
  * that rests there is taken off the shelf), and what is there is written as
- * it comes. It waits only as long as it has nothing:
- * for records that the log has, up to the deadline; at the end, for wait_ms.
+ * it comes. It waits only as long as it has nothing: for records that the log
+ * has, up to the deadline; at the end, for wait_ms.
  */
+#include "firehose/ask.h"
 #include "firehose/bookmark.h"
 #include "firehose/gateway_private.h"
-#include "firehose/place.h"
-#include "firehose/tap.h"
 #include "ops/kit/ensure.h"
 #include "thrift/reply.h"
-
-#include <string.h>
 
 #define CONSUMING_MAX 64
 #define BYTES_MAX (4 * 1024 * 1024)
@@ -30,17 +27,6 @@
 
 /* Waiting for events ends so long before the deadline, to answer in time. */
 #define ANSWER_MS 50
-
-/* Fields of struct FetchRequest. */
-enum {
-    ASK_SINCE = 1,
-    ASK_POSITION = 2,
-    ASK_OR_EARLIEST = 3,
-    ASK_KINDS = 4,
-    ASK_AUTHORS = 5,
-    ASK_MAX_EVENTS = 6,
-    ASK_WAIT_MS = 7,
-};
 
 typedef struct Fetch Fetch;
 
@@ -53,14 +39,10 @@ struct Fetch {
     _Atomic guint refs;        /* the thread's and the timer's */
     gint64 deadline_us;        /* of the call */
     void (*run)(Fetch *fetch); /* on its own thread; answers */
-    Place place;               /* its position is in position */
-    GBytes *position;          /* NULL: none */
-    TapOptions tap;            /* its authors are owned */
-    gint32 events_max;
-    gint64 wait_ms;
-    guint64 *next;     /* by partition: where to begin */
-    guint64 *end;      /* by partition: of the log when the call came */
-    GByteArray *items; /* encoded LoggedEvents */
+    Ask ask;                   /* of fetch */
+    guint64 *next;             /* by partition: where to begin */
+    guint64 *end;              /* by partition: of the log when the call came */
+    GByteArray *items;         /* encoded LoggedEvents */
     guint n;
     gboolean at_end;
 };
@@ -68,12 +50,7 @@ struct Fetch {
 static void
 fetch_free(Fetch *fetch)
 {
-    if (fetch->tap.authors != NULL) {
-        g_array_unref(fetch->tap.authors);
-    }
-    if (fetch->position != NULL) {
-        g_bytes_unref(fetch->position);
-    }
+    ask_clear(&fetch->ask);
     g_free(fetch->next);
     g_free(fetch->end);
     g_byte_array_unref(fetch->items);
@@ -95,10 +72,6 @@ fetch_new(Gateway *gateway, Request *request, const Context *context,
     fetch->next = g_new0(guint64, partitions);
     fetch->end = g_new0(guint64, partitions);
     fetch->items = g_byte_array_new();
-    fetch->events_max = FETCH_EVENTS_DEFAULT;
-    fetch->tap = (TapOptions){.floor_ms = G_MININT64, .until_ms = G_MAXINT64};
-    fetch->place =
-        (Place){.kind = PLACE_NOW, .now_ms = g_get_real_time() / 1000};
     return fetch;
 }
 
@@ -195,198 +168,6 @@ fetch_start(Fetch *fetch)
     pthread_attr_destroy(&attr);
 }
 
-/* ---- reading the request ---- */
-
-static gboolean
-refuse(const Fetch *fetch, const char *field, const char *reason, gint64 limit)
-{
-    reply_invalid(fetch->request, field, reason, limit);
-    return FALSE;
-}
-
-static gboolean
-read_since(Fetch *fetch, WireBytes text)
-{
-    g_autofree char *since = g_strndup((const char *)text.data, text.len);
-    gboolean or_earliest = fetch->place.or_earliest;
-    PlaceFault fault;
-
-    if (!place_parse(since, fetch->place.now_ms, &fetch->place, &fault)) {
-        return refuse(fetch, "request.since", fault.reason, fault.limit);
-    }
-    fetch->place.or_earliest = or_earliest;
-    fetch->tap.floor_ms = place_floor_ms(&fetch->place);
-    return TRUE;
-}
-
-static gboolean
-read_kinds(Fetch *fetch, WireReader *reader)
-{
-    WireType type;
-    guint32 n = wire_read_list(reader, &type);
-
-    if (type != WIRE_I32 || n == 0) {
-        return refuse(fetch, "request.kinds", "must be a list of EventKind",
-                      -1);
-    }
-    for (guint32 i = 0; i < n; i++) {
-        gint32 kind = wire_read_i32(reader);
-
-        if (event_kind_name(kind) == NULL) {
-            return refuse(fetch, "request.kinds",
-                          "has one that is no kind of event", EVENT_KIND_MAX);
-        }
-        fetch->tap.kinds |= 1U << (guint32)kind;
-    }
-    return TRUE;
-}
-
-static gint
-compare_users(gconstpointer a, gconstpointer b)
-{
-    gint64 left = *(const gint64 *)a;
-    gint64 right = *(const gint64 *)b;
-
-    return (left > right) - (left < right);
-}
-
-static gboolean
-read_authors(Fetch *fetch, WireReader *reader)
-{
-    WireType type;
-    guint32 n = wire_read_list(reader, &type);
-
-    if (type != WIRE_I64 || n == 0) {
-        return refuse(fetch, "request.authors", "must be a list of users", -1);
-    }
-    if (n > FETCH_AUTHORS_MAX) {
-        return refuse(fetch, "request.authors", "has too many users",
-                      FETCH_AUTHORS_MAX);
-    }
-    fetch->tap.authors = g_array_sized_new(FALSE, FALSE, sizeof(gint64), n);
-    for (guint32 i = 0; i < n; i++) {
-        gint64 user = wire_read_i64(reader);
-
-        g_array_append_val(fetch->tap.authors, user);
-    }
-    g_array_sort(fetch->tap.authors, compare_users);
-    return TRUE;
-}
-
-/* The encoded values of the request's fields, by id; of the right type. */
-typedef struct Ask {
-    FrameField field[ASK_WAIT_MS + 1];
-} Ask;
-
-static gboolean
-ask_read(const Fetch *fetch, Ask *ret_ask)
-{
-    static const WireType types[ASK_WAIT_MS + 1] = {
-        [ASK_SINCE] = WIRE_BINARY,     [ASK_POSITION] = WIRE_BINARY,
-        [ASK_OR_EARLIEST] = WIRE_BOOL, [ASK_KINDS] = WIRE_LIST,
-        [ASK_AUTHORS] = WIRE_LIST,     [ASK_MAX_EVENTS] = WIRE_I32,
-        [ASK_WAIT_MS] = WIRE_I32,
-    };
-    WireReader reader;
-    WireField field;
-
-    memset(ret_ask, 0, sizeof *ret_ask);
-    if (!frame_struct(request_frame(fetch->request), 2, &reader)) {
-        return refuse(fetch, "request", "is missing", -1);
-    }
-    while (wire_read_field(&reader, &field)) {
-        WireBytes value = wire_read_value(&reader, field.type);
-
-        if (field.id < ASK_SINCE || field.id > ASK_WAIT_MS) {
-            continue;
-        }
-        if (field.type != types[field.id]) {
-            return refuse(fetch, "request", "has a field of the wrong type",
-                          field.id);
-        }
-        ret_ask->field[field.id] = (FrameField){field.type, value};
-    }
-    return TRUE;
-}
-
-/* TRUE and a reader on the value of field @id, where it is there. */
-static gboolean
-ask_has(const Ask *ask, guint id, WireReader *ret_reader)
-{
-    const FrameField *field = &ask->field[id];
-
-    if (field->type == WIRE_STOP) {
-        return FALSE;
-    }
-    wire_reader_init(ret_reader, field->value.data, field->value.len);
-    return TRUE;
-}
-
-/* A copy: the deadline may answer, and the request goes, while it is used. */
-static void
-read_position(Fetch *fetch, WireBytes bytes)
-{
-    Place *place = &fetch->place;
-
-    fetch->position = g_bytes_new(bytes.data, bytes.len);
-    place->kind = PLACE_POSITION;
-    place->position.data =
-        g_bytes_get_data(fetch->position, &place->position.len);
-}
-
-static gboolean
-read_place(Fetch *fetch, const Ask *ask)
-{
-    WireReader since;
-    WireReader reader;
-
-    if (ask_has(ask, ASK_OR_EARLIEST, &reader)) {
-        fetch->place.or_earliest = wire_read_bool(&reader);
-    }
-    if (ask_has(ask, ASK_POSITION, &reader)) {
-        if (ask_has(ask, ASK_SINCE, &since)) {
-            return refuse(fetch, "request.since", "does not go with position",
-                          -1);
-        }
-        read_position(fetch, wire_read_bytes(&reader));
-    }
-    return !ask_has(ask, ASK_SINCE, &since) ||
-           read_since(fetch, wire_read_bytes(&since));
-}
-
-static gboolean
-read_bounds(Fetch *fetch, const Ask *ask)
-{
-    WireReader reader;
-
-    if (ask_has(ask, ASK_MAX_EVENTS, &reader)) {
-        fetch->events_max = wire_read_i32(&reader);
-    }
-    if (fetch->events_max < 1 || fetch->events_max > FETCH_EVENTS_MAX) {
-        return refuse(fetch, "request.max_events",
-                      "must be from 1 to the limit", FETCH_EVENTS_MAX);
-    }
-    if (ask_has(ask, ASK_WAIT_MS, &reader)) {
-        fetch->wait_ms = wire_read_i32(&reader);
-    }
-    return fetch->wait_ms >= 0 ||
-           refuse(fetch, "request.wait_ms", "must not be negative", 0);
-}
-
-/* FALSE after the request was refused. */
-static gboolean
-fetch_read(Fetch *fetch)
-{
-    WireReader reader;
-    Ask ask;
-
-    return ask_read(fetch, &ask) && read_place(fetch, &ask) &&
-           (!ask_has(&ask, ASK_KINDS, &reader) || read_kinds(fetch, &reader)) &&
-           (!ask_has(&ask, ASK_AUTHORS, &reader) ||
-            read_authors(fetch, &reader)) &&
-           read_bounds(fetch, &ask);
-}
-
 /* ---- fetching ---- */
 
 static void
@@ -425,7 +206,7 @@ put_item(Fetch *fetch, const Tap *tap, const TapItem *item)
 static gboolean
 is_full(const Fetch *fetch)
 {
-    return fetch->n >= (guint)fetch->events_max ||
+    return fetch->n >= (guint)fetch->ask.events_max ||
            fetch->items->len >= BYTES_MAX;
 }
 
@@ -454,7 +235,7 @@ left_ms(const Fetch *fetch, gint64 begin_us)
         return 0;
     }
     if (fetch->at_end) {
-        left = MIN(left, fetch->wait_ms - (now_us - begin_us) / 1000);
+        left = MIN(left, fetch->ask.wait_ms - (now_us - begin_us) / 1000);
     }
     return left;
 }
@@ -524,6 +305,18 @@ answer_unavailable(Fetch *fetch, const char *reason)
     }
 }
 
+static void
+answer_invalid(Fetch *fetch, const PlaceFault *fault)
+{
+    if (thread_claim(fetch)) {
+        reply_invalid(fetch->request,
+                      fetch->ask.place.kind == PLACE_POSITION
+                          ? "request.position"
+                          : "request.since",
+                      fault->reason, fault->limit);
+    }
+}
+
 /* The offsets to begin with and the log's end. FALSE after an answer. */
 static gboolean
 find_place(Fetch *fetch)
@@ -535,7 +328,8 @@ find_place(Fetch *fetch)
     PlaceOutcome outcome;
     PlaceFault fault;
 
-    outcome = place_resolve(&in, &fetch->place, fetch->next, &fault, &error);
+    outcome =
+        place_resolve(&in, &fetch->ask.place, fetch->next, &fault, &error);
     for (guint i = 0;
          outcome == PLACE_FOUND && i < log_partitions(gateway->firehose); i++) {
         guint64 first;
@@ -545,11 +339,7 @@ find_place(Fetch *fetch)
         }
     }
     if (outcome == PLACE_REFUSED) {
-        return thread_claim(fetch) &&
-               refuse(fetch,
-                      fetch->place.kind == PLACE_POSITION ? "request.position"
-                                                          : "request.since",
-                      fault.reason, fault.limit);
+        answer_invalid(fetch, &fault);
     }
     if (outcome == PLACE_FAILED) {
         answer_unavailable(fetch, error->message);
@@ -564,10 +354,10 @@ get_tap(Fetch *fetch, GError **error)
     Tap *tap = shelf_take(fetch->gateway->shelf, fetch->next);
 
     if (tap == NULL) {
-        return tap_open(fetch->gateway->firehose, fetch->next, &fetch->tap,
+        return tap_open(fetch->gateway->firehose, fetch->next, &fetch->ask.tap,
                         error);
     }
-    tap_set_filter(tap, &fetch->tap);
+    tap_set_filter(tap, &fetch->ask.tap);
     return tap;
 }
 
@@ -604,7 +394,7 @@ fetch_call(Request *request, gpointer user_data)
         return;
     }
     fetch = fetch_new(gateway, request, &context, run_fetch);
-    if (fetch_read(fetch)) {
+    if (ask_read(request, &fetch->ask)) {
         fetch_start(fetch);
     } else {
         fetch_free(fetch);

@@ -6,6 +6,7 @@
  *   forms.c     createPost, follow, ...: one event each
  *   mapcalls.c  getCellMap, setCellMap
  *   consume.c   fetch, getPartitions: on threads that may wait for the log
+ *               (ask.h reads what a fetch asks for)
  */
 #pragma once
 

@@ -143,15 +143,6 @@ read_kinds(Reading *reading, const char *value)
     return *words != NULL || refuse(reading, "is empty", -1);
 }
 
-static gint
-compare_users(gconstpointer a, gconstpointer b)
-{
-    gint64 left = *(const gint64 *)a;
-    gint64 right = *(const gint64 *)b;
-
-    return (left > right) - (left < right);
-}
-
 static gboolean
 read_authors(Reading *reading, const char *value)
 {
@@ -172,7 +163,7 @@ read_authors(Reading *reading, const char *value)
         }
         g_array_append_val(authors, user);
     }
-    g_array_sort(authors, compare_users);
+    tap_sort_authors(authors);
     return authors->len > 0 || refuse(reading, "is empty", -1);
 }
 

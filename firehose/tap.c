@@ -27,6 +27,21 @@ struct Tap {
     gsize at; /* the first that was not looked at */
 };
 
+static gint
+compare_users(gconstpointer a, gconstpointer b)
+{
+    gint64 left = *(const gint64 *)a;
+    gint64 right = *(const gint64 *)b;
+
+    return (left > right) - (left < right);
+}
+
+void
+tap_sort_authors(GArray *authors)
+{
+    g_array_sort(authors, compare_users);
+}
+
 static gboolean
 find_stops_at_end(Tap *tap, GError **error)
 {

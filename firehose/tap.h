@@ -49,6 +49,9 @@ typedef enum TapOutcome {
     TAP_STOP,    /* the reader stopped: *error says why */
 } TapOutcome;
 
+/** tap_sort_authors() - put users in the order of TapOptions. */
+void tap_sort_authors(GArray *authors);
+
 /**
  * tap_open() - begin at @next
  *
