@@ -15,9 +15,8 @@
 #include "firehose/line.h"
 #include "firehose/stream.h"
 #include "ops/kit/ensure.h"
-#include "ops/kit/error.h"
+#include "ops/kit/http.h"
 
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -31,8 +30,6 @@
 #include <sys/socket.h>
 
 #define HEADERS_BYTES_MAX (64 * 1024)
-#define REQUEST_BODY_BYTES_MAX 1024
-#define SILENCE_SECONDS_MAX 5 /* until a request is whole */
 
 /* A client machine that is gone without a word is noticed after a minute. */
 #define PROBE_AFTER_S 30
@@ -238,57 +235,6 @@ answer_stream(struct evhttp_request *request, void *user_data)
 
 /* ---- start and stop ---- */
 
-static void
-prepare_http(Streams *streams)
-{
-    evhttp_set_max_headers_size(streams->http, HEADERS_BYTES_MAX);
-    evhttp_set_max_body_size(streams->http, REQUEST_BODY_BYTES_MAX);
-    evhttp_set_timeout(streams->http, SILENCE_SECONDS_MAX);
-    /* All that libevent knows, so that the 405 is ours and not its 501. */
-    evhttp_set_allowed_methods(
-        streams->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
-                           EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
-                           EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
-                           EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
-    evhttp_set_cb(streams->http, "/v1/stream", answer_stream, streams);
-    evhttp_set_gencb(streams->http, answer_other, streams);
-}
-
-static guint16
-bound_port(struct evhttp_bound_socket *bound)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } addr = {0};
-    socklen_t len = sizeof addr;
-    int fd = evhttp_bound_socket_get_fd(bound);
-
-    ensure(getsockname(fd, &addr.any, &len) == 0);
-    return ntohs(addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port
-                                                : addr.v4.sin_port);
-}
-
-static gboolean
-bind_port(Streams *streams, const StreamsOptions *options, GError **error)
-{
-    struct evhttp_bound_socket *bound;
-
-    errno = 0;
-    bound = evhttp_bind_socket_with_handle(streams->http, options->host,
-                                           options->port);
-    if (bound == NULL) {
-        g_set_error(error, COMB_ERROR, COMB_ERROR_IO,
-                    "http port: cannot listen on %s:%u: %s", options->host,
-                    options->port,
-                    errno != 0 ? g_strerror(errno) : "not an address of ours");
-        return FALSE;
-    }
-    streams->port = bound_port(bound);
-    return TRUE;
-}
-
 static void *
 run_loop(void *user_data)
 {
@@ -317,8 +263,12 @@ streams_start(const StreamsOptions *options, GError **error)
     ensure(evthread_make_base_notifiable(streams->base) == 0);
     streams->http = evhttp_new(streams->base);
     ensure(streams->http != NULL);
-    prepare_http(streams);
-    if (!bind_port(streams, options, error)) {
+    http_limit(streams->http, HEADERS_BYTES_MAX);
+    evhttp_set_cb(streams->http, "/v1/stream", answer_stream, streams);
+    evhttp_set_gencb(streams->http, answer_other, streams);
+    streams->port = options->port;
+    if (!http_bind(streams->http, "http", options->host, &streams->port,
+                   error)) {
         streams_stop(streams);
         return NULL;
     }

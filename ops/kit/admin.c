@@ -17,21 +17,16 @@
 #include "ops/kit/admin.h"
 
 #include "ops/kit/ensure.h"
-#include "ops/kit/error.h"
+#include "ops/kit/http.h"
 
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/thread.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define HEADERS_BYTES_MAX 8192
-#define BODY_BYTES_MAX 1024
-#define SILENCE_SECONDS_MAX 5
 
 #define TEXT_PLAIN "text/plain; charset=utf-8"
 #define TEXT_METRICS "text/plain; version=0.0.4; charset=utf-8"
@@ -127,61 +122,12 @@ answer_other(struct evhttp_request *request, void *user_data)
 }
 
 static void
-limit_requests(Admin *admin)
-{
-    evhttp_set_max_headers_size(admin->http, HEADERS_BYTES_MAX);
-    evhttp_set_max_body_size(admin->http, BODY_BYTES_MAX);
-    evhttp_set_timeout(admin->http, SILENCE_SECONDS_MAX);
-    /* All that libevent knows, so that the 405 is ours and not its 501. */
-    evhttp_set_allowed_methods(
-        admin->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
-                         EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
-                         EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
-                         EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
-}
-
-static void
 route_requests(Admin *admin)
 {
     evhttp_set_cb(admin->http, "/metrics", answer_metrics, admin);
     evhttp_set_cb(admin->http, "/healthz", answer_healthz, admin);
     evhttp_set_cb(admin->http, "/readyz", answer_readyz, admin);
     evhttp_set_gencb(admin->http, answer_other, admin);
-}
-
-static guint16
-bound_port(struct evhttp_bound_socket *bound)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } addr = {0};
-    socklen_t len = sizeof addr;
-    int fd = evhttp_bound_socket_get_fd(bound);
-
-    ensure(getsockname(fd, &addr.any, &len) == 0);
-    return ntohs(addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port
-                                                : addr.v4.sin_port);
-}
-
-static gboolean
-bind_port(Admin *admin, const AdminOptions *options, GError **error)
-{
-    struct evhttp_bound_socket *bound;
-
-    errno = 0;
-    bound = evhttp_bind_socket_with_handle(admin->http, options->host,
-                                           options->port);
-    if (!bound) {
-        g_set_error(error, COMB_ERROR, COMB_ERROR_IO,
-                    "admin port: cannot listen on %s:%u: %s", options->host,
-                    options->port,
-                    errno ? g_strerror(errno) : "not an address of ours");
-        return FALSE;
-    }
-    admin->port = bound_port(bound);
-    return TRUE;
 }
 
 static void *
@@ -206,9 +152,10 @@ admin_start(const AdminOptions *options, GError **error)
     ensure(evthread_make_base_notifiable(admin->base) == 0);
     admin->http = evhttp_new(admin->base);
     ensure(admin->http);
-    limit_requests(admin);
+    http_limit(admin->http, HEADERS_BYTES_MAX);
     route_requests(admin);
-    if (!bind_port(admin, options, error)) {
+    admin->port = options->port;
+    if (!http_bind(admin->http, "admin", options->host, &admin->port, error)) {
         admin_stop(admin);
         return NULL;
     }
