@@ -26,6 +26,8 @@
  * Then only the two places change that touch the socket: bytes are read record
  * by record, and what is sent is copied into pieces of a record. Either
  * may wait for the other direction of the socket: see @reread and @rewrite.
+ * Nothing is read while a record is half sent: a peer's wish for new keys would
+ * make OpenSSL answer it in the middle of that record, and fail.
  */
 #include "thrift/connection.h"
 
@@ -61,6 +63,7 @@ struct Connection {
     gboolean sending;            /* counted in worker->busy for @out */
     TlsStream *tls;              /* NULL: plain text */
     gboolean shaking;            /* its handshake is not over */
+    gboolean half_sent;          /* a record is: TLS must not read */
     gboolean reread;             /* TLS reads on once it can write */
     gboolean rewrite;            /* TLS writes on once it can read */
     TAILQ_ENTRY(Connection) in_worker; /* worker->connections */
@@ -141,11 +144,11 @@ close_for(Connection *connection, const char *reason)
     connection_close(connection);
 }
 
-/* TLS has failed, or the socket under it, which is not worth a word. */
+/* The peer has gone, which is not worth a word, or TLS has failed. */
 static void
-close_for_tls(Connection *connection, TlsOutcome outcome)
+close_failed(Connection *connection)
 {
-    if (outcome == TLS_BROKEN) {
+    if (connection->tls != NULL && tls_stream_is_broken(connection->tls)) {
         connection->worker->counters->tls_faults++;
         close_for(connection, tls_stream_why(connection->tls));
     } else {
@@ -178,6 +181,7 @@ send_records(Connection *connection)
 {
     guint8 room[TLS_RECORD_BYTES];
 
+    connection->half_sent = FALSE;
     connection->rewrite = FALSE;
     while (evbuffer_get_length(connection->out) > 0) {
         gsize len, sent = 0;
@@ -186,6 +190,7 @@ send_records(Connection *connection)
             tls_stream_write(connection->tls, data, len, &sent);
 
         if (outcome != TLS_DONE) {
+            connection->half_sent = TRUE;
             connection->rewrite = outcome == TLS_WANTS_READ;
             return outcome == TLS_WANTS_WRITE || outcome == TLS_WANTS_READ;
         }
@@ -325,7 +330,7 @@ may_read(const Connection *connection)
 {
     const Worker *worker = connection->worker;
 
-    return !connection->ended && !worker->draining &&
+    return !connection->ended && !worker->draining && !connection->half_sent &&
            connection->n_calls < worker->options->in_flight_max &&
            evbuffer_get_length(connection->out) < SERVER_OUTPUT_BYTES_MAX;
 }
@@ -434,7 +439,7 @@ read_record(Connection *connection)
     TlsOutcome outcome = receive_record(connection);
 
     if (outcome == TLS_CUT || outcome == TLS_BROKEN) {
-        close_for_tls(connection, outcome);
+        close_failed(connection);
         return;
     }
     connection->ended = outcome == TLS_ENDED;
@@ -449,9 +454,7 @@ read_record(Connection *connection)
 static void
 shake(Connection *connection)
 {
-    TlsOutcome outcome = tls_stream_shake(connection->tls);
-
-    switch (outcome) {
+    switch (tls_stream_shake(connection->tls)) {
     case TLS_DONE:
         connection->shaking = FALSE;
         event_del(connection->writable);
@@ -468,7 +471,7 @@ shake(Connection *connection)
     case TLS_ENDED:
     case TLS_CUT:
     case TLS_BROKEN:
-        close_for_tls(connection, outcome);
+        close_failed(connection);
         break;
     }
 }
@@ -529,7 +532,7 @@ on_writable(evutil_socket_t fd, short what, void *user_data)
         return;
     }
     if (!send_output(connection)) {
-        connection_close(connection);
+        close_failed(connection);
         return;
     }
     if (evbuffer_get_length(connection->out) == 0) {
@@ -537,7 +540,7 @@ on_writable(evutil_socket_t fd, short what, void *user_data)
     } else if (!connection->rewrite) {
         event_add(connection->writable, &connection->worker->stall);
     }
-    if (connection->reread) {
+    if (connection->reread && !connection->half_sent) {
         read_record(connection);
     } else {
         advance(connection);

@@ -19,6 +19,7 @@ struct TlsStream {
     char *identity;   /* of the peer, once the handshake is over; or NULL */
     const char *why;  /* static or g_strerror()'s; NULL: nothing is wrong */
     gboolean settled; /* the handshake is over, and nothing failed since */
+    gboolean broken;  /* TLS itself has failed */
 };
 
 TlsStream *
@@ -54,6 +55,7 @@ judge(TlsStream *stream, int result)
         break;
     }
     stream->settled = FALSE;
+    stream->broken = TRUE;
     stream->why = tls_explain(stream->session, ERR_peek_last_error());
     if (stream->why == NULL) {
         stream->why = "no TLS";
@@ -126,6 +128,12 @@ tls_stream_is_midway(const TlsStream *stream)
     /* "RB": a record's header is there, its body is awaited. */
     return SSL_has_pending(stream->session) || SSL_in_init(stream->session) ||
            strcmp(SSL_rstate_string(stream->session), "RB") == 0;
+}
+
+gboolean
+tls_stream_is_broken(const TlsStream *stream)
+{
+    return stream->broken;
 }
 
 const char *

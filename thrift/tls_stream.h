@@ -54,6 +54,9 @@ TlsOutcome tls_stream_write(TlsStream *stream, gconstpointer data, gsize len,
  * own, has begun to arrive and is not whole. */
 gboolean tls_stream_is_midway(const TlsStream *stream);
 
+/** tls_stream_is_broken() - whether there was a TLS_BROKEN. */
+gboolean tls_stream_is_broken(const TlsStream *stream);
+
 /** tls_stream_why() - the words for TLS_CUT and TLS_BROKEN; borrowed. */
 const char *tls_stream_why(const TlsStream *stream);
 

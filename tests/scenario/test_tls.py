@@ -445,5 +445,17 @@ def test_cluster(tmp_path, broker, pki, monkeypatch):
         post_and_read(stack, pki)
         for daemon in stack.daemons:
             reload(daemon, 1)
+        for daemon in stack.cell_daemons:
+            daemon.kill()
+            daemon.start().wait_readyz()
+        until = time.monotonic() + 30
+        while True:
+            try:
+                for user in range(1, 9):
+                    dashboard(stack.router, pki.context(WEB), user)
+                break
+            except types.Unavailable:
+                assert time.monotonic() < until
+                time.sleep(0.1)
         post = combctl(tmp_path, stack, pki, "everything", "status")
         assert post.returncode == 0, post.stderr

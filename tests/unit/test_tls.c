@@ -3,15 +3,13 @@
  *
  * What a connection promises whatever it runs over is in test_server.c and
  * test_server_bounds.c, which are run over TLS as well. Here is what only TLS
- * has: who is let in, handshakes, records, certificates that are replaced,
- * and who may call what.
+ * has: who is let in, handshakes, records. Certificates that are replaced, and
+ * who may call what, are in test_tls_reload.c.
  */
-#include "tests/kit/tmpdir.h"
 #include "tests/unit/certs.h"
-#include "tests/unit/echo.h"
 #include "tests/unit/peer.h"
 #include "tests/unit/tls_peer.h"
-#include "thrift/reply.h"
+#include "tests/unit/tls_server.h"
 
 #include <signal.h>
 #include <string.h>
@@ -19,68 +17,9 @@
 #include <unistd.h>
 
 #define HOUR_S 3600
-#define DENIED 7
-
-typedef struct Fixture {
-    char *dir; /* of certificates */
-    Tls *tls;
-    EchoServer echo;
-    guint16 port;
-} Fixture;
 
 static void
-write_file(const char *dir, const char *name, const char *kind,
-           const char *text)
-{
-    g_autofree char *path = certs_path(dir, name, kind);
-
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
-}
-
-/* A server of certificate "server" that wants callers of "ca"; @allow: the
-   text of its table, or NULL: none. */
-static void
-set_up_with(Fixture *f, const char *allow, const ServerOptions *wanted)
-{
-    g_autoptr(GError) error = NULL;
-    ServerOptions options;
-
-    memset(f, 0, sizeof *f);
-    f->dir = tmpdir_new();
-    certs_make_all(f->dir);
-    g_auto(TlsFiles) files = certs_files(f->dir, "server", "ca");
-    if (allow != NULL) {
-        write_file(f->dir, "table", "allow", allow);
-        files.allow = certs_path(f->dir, "table", "allow");
-    }
-    g_assert_true(tls_open(TLS_SERVER, &files, &f->tls, &error));
-    g_assert_no_error(error);
-    options = echo_options(&f->echo);
-    if (wanted != NULL) {
-        options.stall_ms = wanted->stall_ms;
-        options.methods =
-            wanted->methods != NULL ? wanted->methods : options.methods;
-    }
-    options.tls = f->tls;
-    f->port = echo_start_with(&f->echo, &options);
-}
-
-static void
-set_up(Fixture *f)
-{
-    set_up_with(f, NULL, NULL);
-}
-
-static void
-tear_down(Fixture *f)
-{
-    echo_stop(&f->echo);
-    tls_close(f->tls);
-    tmpdir_free(f->dir);
-}
-
-static void
-wait_faults(Fixture *f, guint64 n)
+wait_faults(TlsServer *f, guint64 n)
 {
     for (int i = 0; i < 5000 && echo_stats(&f->echo).tls_faults < n; i++) {
         g_usleep(1000);
@@ -92,7 +31,7 @@ wait_faults(Fixture *f, guint64 n)
 
 /* @name's peer gets no answer. */
 static void
-assert_refused(Fixture *f, const char *name)
+assert_refused(TlsServer *f, const char *name)
 {
     TlsPeer *peer = tls_peer_open(f->port, f->dir, name);
 
@@ -123,10 +62,10 @@ test_refused(void)
          .usage = "serverAuth"},
         {.name = "of-a-client", .issuer = "client", .cn = "mallory"},
     };
-    Fixture f;
+    TlsServer f;
     TlsPeer *good;
 
-    set_up(&f);
+    tls_server_start(&f, NULL, NULL);
     good = tls_peer_good(f.port, f.dir, "client");
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
         certs_make(f.dir, &bad[i]);
@@ -139,19 +78,19 @@ test_refused(void)
     g_assert_true(tls_peer_echo(good, 1));
     g_assert_cmpuint(echo_stats(&f.echo).calls, ==, 1);
     tls_peer_close(good);
-    tear_down(&f);
+    tls_server_stop(&f);
 }
 
 /* Without a CA anybody may call, certificate or not. */
 static void
 test_anybody(void)
 {
-    Fixture f;
+    TlsServer f;
     TlsPeer *peer;
     Tls *open = NULL;
     g_autoptr(GError) error = NULL;
 
-    set_up(&f);
+    tls_server_start(&f, NULL, NULL);
     g_auto(TlsFiles) files = certs_files(f.dir, "server", NULL);
     g_assert_true(tls_open(TLS_SERVER, &files, &open, &error));
     server_stop(f.echo.server);
@@ -162,7 +101,7 @@ test_anybody(void)
     peer = tls_peer_good(server_port(f.echo.server), f.dir, NULL);
     g_assert_true(tls_peer_echo(peer, 1));
     tls_peer_close(peer);
-    tear_down(&f);
+    tls_server_stop(&f);
     tls_close(open);
 }
 
@@ -177,9 +116,9 @@ test_versions(void)
                  {TLS1_1_VERSION, FALSE},
                  {TLS1_2_VERSION, TRUE},
                  {TLS1_3_VERSION, TRUE}};
-    Fixture f;
+    TlsServer f;
 
-    set_up(&f);
+    tls_server_start(&f, NULL, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
         TlsPeer *peer = tls_peer_open(f.port, f.dir, "client");
 
@@ -190,7 +129,7 @@ test_versions(void)
         g_assert_true(!table[i].good || tls_peer_echo(peer, 1));
         tls_peer_close(peer);
     }
-    tear_down(&f);
+    tls_server_stop(&f);
 }
 
 /* What is no TLS is closed, counted, and disturbs nobody. */
@@ -202,11 +141,11 @@ test_plain_text(void)
         "\xff\xff\xff\xff\xff\xff\xff\xff",
         "\x16\x03\x01\x7f\xff\x01\x01\x01\x01\x01\x01\x01",
     };
-    Fixture f;
+    TlsServer f;
     TlsPeer *good;
     int bad;
 
-    set_up(&f);
+    tls_server_start(&f, NULL, NULL);
     good = tls_peer_good(f.port, f.dir, "client");
     for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
         bad = peer_connect(f.port);
@@ -225,7 +164,7 @@ test_plain_text(void)
     wait_faults(&f, G_N_ELEMENTS(table) + 1);
     g_assert_true(tls_peer_echo(good, 1));
     tls_peer_close(good);
-    tear_down(&f);
+    tls_server_stop(&f);
 }
 
 /* ---- handshakes and records ---- */
@@ -244,11 +183,11 @@ drip(TlsPeer *peer, GByteArray *bytes)
 static void
 test_bytewise(void)
 {
-    Fixture f;
+    TlsServer f;
     TlsPeer *peer;
     int result;
 
-    set_up(&f);
+    tls_server_start(&f, NULL, NULL);
     peer = tls_peer_open(f.port, f.dir, "client");
     while ((result = SSL_do_handshake(peer->session)) != 1) {
         guint8 data[4096];
@@ -272,17 +211,17 @@ test_bytewise(void)
         g_assert_cmpint(tls_peer_field(peer, 0), ==, WIRE_I64);
     }
     tls_peer_close(peer);
-    tear_down(&f);
+    tls_server_stop(&f);
 }
 
 /* Keys may be renewed at any time, by who wants an answer to it too. */
 static void
 test_key_update(void)
 {
-    Fixture f;
+    TlsServer f;
     TlsPeer *peer;
 
-    set_up(&f);
+    tls_server_start(&f, NULL, NULL);
     peer = tls_peer_good(f.port, f.dir, "client");
     for (gint32 i = 1; i <= 20; i++) {
         g_assert_cmpint(
@@ -293,17 +232,44 @@ test_key_update(void)
         g_assert_true(tls_peer_echo(peer, i));
     }
     tls_peer_close(peer);
-    tear_down(&f);
+    tls_server_stop(&f);
+}
+
+/* Also while the server waits to send: it has to write what it owes, and then
+   with which keys, in the right order. */
+static void
+test_key_update_blocked(void)
+{
+    enum { ROUNDS = 12, BLOB = 600000 };
+    TlsServer f;
+    TlsPeer *peer;
+
+    tls_server_start(&f, NULL, NULL);
+    peer = tls_peer_good(f.port, f.dir, "client");
+    for (gint32 i = 0; i < ROUNDS; i++) {
+        tls_peer_send(peer, peer_call("blob", 2 * i, BLOB));
+        SSL_key_update(peer->session, SSL_KEY_UPDATE_REQUESTED);
+        SSL_do_handshake(peer->session);
+        tls_peer_send(peer, peer_call("echo", 2 * i + 1, i));
+        g_usleep(5000);
+    }
+    for (gint32 i = 0; i < ROUNDS; i++) {
+        g_assert_cmpint(tls_peer_field(peer, 0), ==, WIRE_BINARY);
+        g_assert_cmpint(tls_peer_field(peer, 0), ==, WIRE_I64);
+    }
+    g_assert_cmpuint(echo_stats(&f.echo).tls_faults, ==, 0);
+    tls_peer_close(peer);
+    tls_server_stop(&f);
 }
 
 /* Renegotiation, which TLS 1.2 has, is refused; the connection goes on. */
 static void
 test_renegotiation(void)
 {
-    Fixture f;
+    TlsServer f;
     TlsPeer *peer;
 
-    set_up(&f);
+    tls_server_start(&f, NULL, NULL);
     peer = tls_peer_open(f.port, f.dir, "client");
     SSL_set_max_proto_version(peer->session, TLS1_2_VERSION);
     g_assert_true(tls_peer_shake(peer));
@@ -315,17 +281,17 @@ test_renegotiation(void)
     peer = tls_peer_good(f.port, f.dir, "client");
     g_assert_true(tls_peer_echo(peer, 1));
     tls_peer_close(peer);
-    tear_down(&f);
+    tls_server_stop(&f);
 }
 
 /* Nobody comes back on an old session: each connection proves itself. */
 static void
 test_no_resumption(void)
 {
-    Fixture f;
+    TlsServer f;
     TlsPeer *peer;
 
-    set_up(&f);
+    tls_server_start(&f, NULL, NULL);
     for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
         SSL_SESSION *old;
 
@@ -345,7 +311,7 @@ test_no_resumption(void)
         tls_peer_close(peer);
         SSL_SESSION_free(old);
     }
-    tear_down(&f);
+    tls_server_stop(&f);
 }
 
 /* ---- stalls ---- */
@@ -356,12 +322,12 @@ static void
 test_stall(void)
 {
     static const ServerOptions quick = {.stall_ms = 300};
-    Fixture f;
+    TlsServer f;
     TlsPeer *half, *header, *body, *good;
     GByteArray *bytes;
     int silent;
 
-    set_up_with(&f, NULL, &quick);
+    tls_server_start(&f, NULL, &quick);
     good = tls_peer_good(f.port, f.dir, "client");
     silent = peer_connect(f.port);
     half = tls_peer_open(f.port, f.dir, "client");
@@ -390,7 +356,7 @@ test_stall(void)
     tls_peer_close(header);
     tls_peer_close(body);
     tls_peer_close(good);
-    tear_down(&f);
+    tls_server_stop(&f);
 }
 
 /* A peer between two records may stay, also where the last was no data. */
@@ -398,10 +364,10 @@ static void
 test_idle(void)
 {
     static const ServerOptions quick = {.stall_ms = 100};
-    Fixture f;
+    TlsServer f;
     TlsPeer *peer;
 
-    set_up_with(&f, NULL, &quick);
+    tls_server_start(&f, NULL, &quick);
     peer = tls_peer_good(f.port, f.dir, "client");
     SSL_key_update(peer->session, SSL_KEY_UPDATE_REQUESTED);
     SSL_do_handshake(peer->session);
@@ -410,347 +376,7 @@ test_idle(void)
     g_assert_true(tls_peer_echo(peer, 1));
     g_assert_cmpuint(echo_stats(&f.echo).stalled, ==, 0);
     tls_peer_close(peer);
-    tear_down(&f);
-}
-
-/* ---- replacing certificates ---- */
-
-static char *
-serial_now(Fixture *f)
-{
-    TlsPeer *peer = tls_peer_good(f->port, f->dir, "client");
-    char *serial = tls_peer_serial(peer);
-
-    g_assert_true(tls_peer_echo(peer, 1));
-    tls_peer_close(peer);
-    return serial;
-}
-
-static void
-new_server_certificate(Fixture *f)
-{
-    const CertWish wish = {.name = "server",
-                           .issuer = "ca",
-                           .cn = "server",
-                           .san = "DNS:localhost,IP:127.0.0.1"};
-
-    certs_make(f->dir, &wish);
-}
-
-/* New connections see the new certificate, old ones go on as they are. */
-static void
-test_reload(void)
-{
-    Fixture f;
-    TlsPeer *old;
-    g_autofree char *first = NULL, *before = NULL, *after = NULL;
-
-    set_up(&f);
-    old = tls_peer_good(f.port, f.dir, "client");
-    first = serial_now(&f);
-    new_server_certificate(&f);
-    before = serial_now(&f);
-    tls_reload(f.tls);
-    after = serial_now(&f);
-    g_assert_cmpstr(first, ==, before);
-    g_assert_cmpstr(first, !=, after);
-    g_assert_true(tls_peer_echo(old, 1));
-    tls_peer_close(old);
-    tear_down(&f);
-}
-
-/* A CA that is taken away lets nobody new in. */
-static void
-test_reload_ca(void)
-{
-    Fixture f;
-    TlsPeer *old;
-    g_autofree char *ca = NULL, *other = NULL, *text = NULL;
-
-    set_up(&f);
-    old = tls_peer_good(f.port, f.dir, "client");
-    ca = certs_path(f.dir, "ca", "pem");
-    other = certs_path(f.dir, "other-ca", "pem");
-    g_assert_true(g_file_get_contents(other, &text, NULL, NULL));
-    write_file(f.dir, "ca", "pem", text);
-    tls_reload(f.tls);
-    TlsPeer *peer = tls_peer_open(f.port, f.dir, "client");
-    SSL_set_verify(peer->session, SSL_VERIFY_NONE, NULL);
-    g_assert_false(tls_peer_shake(peer) && tls_peer_echo(peer, 1));
-    tls_peer_close(peer);
-    g_assert_true(tls_peer_echo(old, 1));
-    tls_peer_close(old);
-    tear_down(&f);
-}
-
-/* Puts something into one file of the server's and reloads. */
-static void
-reload_bad(Fixture *f, const char *name, const char *kind, const char *text)
-{
-    g_autofree char *path = certs_path(f->dir, name, kind);
-    g_autofree char *good = NULL;
-
-    g_assert_true(g_file_get_contents(path, &good, NULL, NULL));
-    if (text != NULL) {
-        write_file(f->dir, name, kind, text);
-    } else {
-        g_assert_cmpint(unlink(path), ==, 0);
-    }
-    tls_reload(f->tls);
-    write_file(f->dir, name, kind, good);
-}
-
-/* Bad files, an expired certificate, a foreign key: the old ones stay. */
-static void
-reload_bad_files(void)
-{
-    const CertWish expired = {.name = "expired",
-                              .issuer = "ca",
-                              .from_s = -2 * HOUR_S,
-                              .until_s = -HOUR_S};
-    g_autofree char *before = NULL, *after = NULL, *old = NULL, *key = NULL;
-    g_autofree char *foreign = NULL, *foreign_path = NULL, *old_path = NULL;
-    Fixture f;
-
-    set_up(&f);
-    certs_make(f.dir, &expired);
-    before = serial_now(&f);
-    foreign_path = certs_path(f.dir, "client", "key");
-    g_assert_true(g_file_get_contents(foreign_path, &foreign, NULL, NULL));
-    old_path = certs_path(f.dir, "expired", "pem");
-    g_assert_true(g_file_get_contents(old_path, &old, NULL, NULL));
-    reload_bad(&f, "server", "pem", NULL);
-    reload_bad(&f, "server", "pem", "no certificate");
-    reload_bad(&f, "server", "key", foreign);
-    reload_bad(&f, "server", "key", "");
-    reload_bad(&f, "ca", "pem", "half a CA");
-    g_clear_pointer(&key, g_free);
-    g_autofree char *expired_key = certs_path(f.dir, "expired", "key");
-    g_assert_true(g_file_get_contents(expired_key, &key, NULL, NULL));
-    write_file(f.dir, "server", "key", key);
-    reload_bad(&f, "server", "pem", old);
-    after = serial_now(&f);
-    g_assert_cmpstr(before, ==, after);
-    tear_down(&f);
-}
-
-static void
-test_reload_bad(void)
-{
-    if (g_test_subprocess()) {
-        reload_bad_files();
-        return;
-    }
-    g_test_trap_subprocess(NULL, 60 * G_USEC_PER_SEC, 0);
-    g_test_trap_assert_passed();
-    g_test_trap_assert_stderr("*crit thrift.tls new certificates refused, old "
-                              "ones kept*server.pem: No such file*");
-    g_test_trap_assert_stderr("*server.pem: no start line*");
-    g_test_trap_assert_stderr("*server.key: key values mismatch*");
-    g_test_trap_assert_stderr("*ca.pem: *");
-    g_test_trap_assert_stderr("*server.pem: the certificate has expired*");
-}
-
-/* ---- who may call what ---- */
-
-static void
-answer(Request *request, gpointer user_data)
-{
-    (void)user_data;
-    reply_void(request);
-}
-
-static const ServerMethod real_methods[] = {
-    {"getPosts", answer}, {"status", answer},     {"checkpoint", answer},
-    {"publish", answer},  {"setCellMap", answer}, {NULL, NULL},
-};
-
-/* Whether the peer's call of @method is let through. */
-static gboolean
-may_call(TlsPeer *peer, const char *method)
-{
-    tls_peer_send(peer, peer_call(method, 1, 1));
-    return tls_peer_field(peer, DENIED) == WIRE_STOP;
-}
-
-static void
-set_up_table(Fixture *f, const char *table)
-{
-    static const ServerOptions options = {.methods = real_methods};
-
-    set_up_with(f, table, &options);
-}
-
-/* A certificate calls what its line says, and nothing else. */
-static void
-test_table(void)
-{
-    Fixture f;
-    TlsPeer *peer;
-
-    set_up_table(&f, "[client]\nDashboard=*\nCell=status\n"
-                     "[somebody]\nFirehose=*\n");
-    peer = tls_peer_good(f.port, f.dir, "client");
-    g_assert_true(may_call(peer, "getPosts"));
-    g_assert_true(may_call(peer, "status"));
-    g_assert_false(may_call(peer, "checkpoint"));
-    g_assert_false(may_call(peer, "publish"));
-    g_assert_false(may_call(peer, "setCellMap"));
-    g_assert_cmpuint(echo_stats(&f.echo).denied, ==, 3);
-    g_assert_cmpuint(echo_stats(&f.echo).connections, ==, 1);
-    tls_peer_close(peer);
-    tear_down(&f);
-}
-
-/* Without a table every certificate of the CA calls everything. */
-static void
-test_no_table(void)
-{
-    Fixture f;
-    TlsPeer *peer;
-
-    set_up_table(&f, NULL);
-    peer = tls_peer_good(f.port, f.dir, "client");
-    g_assert_true(may_call(peer, "setCellMap"));
-    tls_peer_close(peer);
-    tear_down(&f);
-}
-
-/* A right that is taken away is gone on open connections too; a bad table
-   changes nothing. */
-static void
-test_table_reload(void)
-{
-    Fixture f;
-    TlsPeer *peer;
-
-    set_up_table(&f, "[client]\nCell=status\n");
-    peer = tls_peer_good(f.port, f.dir, "client");
-    g_assert_true(may_call(peer, "status"));
-    write_file(f.dir, "table", "allow", "[client]\nDashboard=getPosts\n");
-    g_assert_true(may_call(peer, "status"));
-    tls_reload(f.tls);
-    g_assert_false(may_call(peer, "status"));
-    g_assert_true(may_call(peer, "getPosts"));
-    write_file(f.dir, "table", "allow", "[client]\nDashboard=everything\n");
-    tls_reload(f.tls);
-    g_assert_true(may_call(peer, "getPosts"));
-    tls_peer_close(peer);
-    tear_down(&f);
-}
-
-/* A table in which each of these may ask for the status; @who for nothing
-   but a checkpoint. */
-static char *
-table_without(const char *who)
-{
-    static const char *const all[] = {
-        "web", "operator", "spiffe://example.org/a", "spiffe://example.org/b"};
-    GString *rows = g_string_new(NULL);
-
-    for (gsize i = 0; i < G_N_ELEMENTS(all); i++) {
-        g_string_append_printf(rows, "[%s]\nCell=%s\n", all[i],
-                               g_strcmp0(all[i], who) == 0 ? "checkpoint"
-                                                           : "status");
-    }
-    return g_string_free(rows, FALSE);
-}
-
-/* Who a certificate names: its one URI, else its one common name. */
-static void
-test_identity(void)
-{
-    static const struct {
-        CertWish wish;
-        const char *identity; /* NULL: nobody */
-    } table[] = {
-        {{.cn = "web"}, "web"},
-        {{.cn = "web", .san = "DNS:operator"}, "web"},
-        {{.cn = "web", .san = "DNS:x,URI:spiffe://example.org/a"},
-         "spiffe://example.org/a"},
-        {{.san = "URI:spiffe://example.org/a"}, "spiffe://example.org/a"},
-        {{.cn = "web",
-          .san = "URI:spiffe://example.org/a,URI:spiffe://example.org/b"},
-         NULL},
-        {{.cn = "web|operator"}, NULL},
-        {{.cn = NULL}, NULL},
-    };
-
-    for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
-        g_autofree char *rows = table_without(table[i].identity);
-        CertWish wish = table[i].wish;
-        TlsPeer *peer;
-        Fixture f;
-
-        set_up_table(&f, rows);
-        wish.name = "one";
-        wish.issuer = "ca";
-        certs_make(f.dir, &wish);
-        peer = tls_peer_good(f.port, f.dir, "one");
-        g_assert_cmpint(may_call(peer, "checkpoint"), ==,
-                        table[i].identity != NULL);
-        g_assert_false(may_call(peer, "status"));
-        tls_peer_close(peer);
-        tear_down(&f);
-    }
-}
-
-/* ---- all at once ---- */
-
-#define CALLERS 4
-
-typedef struct Caller {
-    const Fixture *f;
-    _Atomic gboolean *stop;
-    pthread_t thread;
-    guint calls;
-} Caller;
-
-static void *
-call_on(void *user_data)
-{
-    Caller *caller = user_data;
-    TlsPeer *kept = tls_peer_good(caller->f->port, caller->f->dir, "client");
-    gint32 n = 0;
-
-    while (!*caller->stop) {
-        TlsPeer *fresh =
-            tls_peer_good(caller->f->port, caller->f->dir, "client");
-
-        g_assert_true(tls_peer_echo(fresh, ++n));
-        g_assert_true(tls_peer_echo(kept, ++n));
-        tls_peer_close(fresh);
-        caller->calls += 2;
-    }
-    tls_peer_close(kept);
-    return NULL;
-}
-
-/* Callers see no error while certificates are replaced again and again. */
-static void
-test_reload_under_load(void)
-{
-    _Atomic gboolean stop = FALSE;
-    Caller callers[CALLERS];
-    Fixture f;
-
-    set_up(&f);
-    for (guint i = 0; i < CALLERS; i++) {
-        callers[i] = (Caller){.f = &f, .stop = &stop};
-        pthread_create(&callers[i].thread, NULL, call_on, &callers[i]);
-    }
-    for (guint i = 0; i < 20; i++) {
-        new_server_certificate(&f);
-        tls_reload(f.tls);
-        g_usleep(30000);
-    }
-    stop = TRUE;
-    for (guint i = 0; i < CALLERS; i++) {
-        pthread_join(callers[i].thread, NULL);
-        g_assert_cmpuint(callers[i].calls, >, 0);
-    }
-    g_assert_cmpuint(echo_stats(&f.echo).tls_faults, ==, 0);
-    tear_down(&f);
+    tls_server_stop(&f);
 }
 
 int
@@ -764,17 +390,10 @@ main(int argc, char **argv)
     g_test_add_func("/tls/plain-text", test_plain_text);
     g_test_add_func("/tls/bytewise", test_bytewise);
     g_test_add_func("/tls/key-update", test_key_update);
+    g_test_add_func("/tls/key-update-blocked", test_key_update_blocked);
     g_test_add_func("/tls/renegotiation", test_renegotiation);
     g_test_add_func("/tls/no-resumption", test_no_resumption);
     g_test_add_func("/tls/stall", test_stall);
     g_test_add_func("/tls/idle", test_idle);
-    g_test_add_func("/tls/reload", test_reload);
-    g_test_add_func("/tls/reload-ca", test_reload_ca);
-    g_test_add_func("/tls/reload-bad", test_reload_bad);
-    g_test_add_func("/tls/table", test_table);
-    g_test_add_func("/tls/no-table", test_no_table);
-    g_test_add_func("/tls/table-reload", test_table_reload);
-    g_test_add_func("/tls/identity", test_identity);
-    g_test_add_func("/tls/reload-under-load", test_reload_under_load);
     return g_test_run();
 }
