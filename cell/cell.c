@@ -69,10 +69,9 @@ cell_open(Cell *cell, Log *firehose, MapFeed *feed, guint64 *ret_next,
     if (cell->state == NULL) {
         return FALSE;
     }
-    ServeOptions serve_options = {cell->options.host, cell->options.port,
-                                  cell->options.threads,
-                                  cell->options.connections_max,
-                                  cell->options.tls};
+    ServeOptions serve_options = {
+        cell->options.host, cell->options.port, cell->options.threads,
+        cell->options.connections_max, cell->options.tls};
     cell->serve = serve_start(&serve_options, cell->state, firehose, error);
     return cell->serve != NULL;
 }
