@@ -203,7 +203,7 @@ refresh_metrics(gpointer user_data)
 static void
 gateway_free(Gateway *gateway)
 {
-    streams_stop(gateway->streams);
+    g_clear_pointer(&gateway->streams, streams_stop);
     shelf_free(gateway->shelf);
     idclock_close(gateway->clock);
     pthread_cond_destroy(&gateway->idle);
@@ -211,6 +211,8 @@ gateway_free(Gateway *gateway)
     g_free(gateway);
 }
 
+/* Streams are plain text and ask nobody's name: who has asked for TLS does not
+   want every event to be had that way. */
 static gboolean
 start_streams(Gateway *gateway, const GatewayOptions *options, Metrics *metrics,
               GError **error)
@@ -222,6 +224,9 @@ start_streams(Gateway *gateway, const GatewayOptions *options, Metrics *metrics,
         .metrics = metrics,
     };
 
+    if (options->tls != NULL) {
+        return TRUE;
+    }
     gateway->streams = streams_start(&streams, error);
     return gateway->streams != NULL;
 }
@@ -276,10 +281,12 @@ gateway_port(const Gateway *gateway)
     return server_port(gateway->server);
 }
 
-guint16
-gateway_http_port(const Gateway *gateway)
+char *
+gateway_http(const Gateway *gateway, const char *host)
 {
-    return streams_port(gateway->streams);
+    return gateway->streams == NULL
+               ? g_strdup("off")
+               : g_strdup_printf("%s:%u", host, streams_port(gateway->streams));
 }
 
 char *

@@ -19,7 +19,7 @@ typedef struct Gateway Gateway;
 typedef struct GatewayOptions {
     const char *host;
     guint16 port;      /* 0: any free one */
-    guint16 http_port; /* of streams.h; likewise */
+    guint16 http_port; /* of streams.h; likewise; not opened with @tls */
     guint threads;
     guint node;              /* 0 to ID_NODE_MAX; unique among gateways */
     const char *data_dir;    /* for the id clock */
@@ -44,8 +44,12 @@ Gateway *gateway_start(const GatewayOptions *options, Log *firehose,
 /** gateway_port() - the port it listens on. */
 guint16 gateway_port(const Gateway *gateway);
 
-/** gateway_http_port() - the port of the streams. */
-guint16 gateway_http_port(const Gateway *gateway);
+/**
+ * gateway_http() - where the streams are, host:port; "off" with TLS
+ *
+ * Owns: the caller frees.
+ */
+char *gateway_http(const Gateway *gateway, const char *host);
 
 /**
  * gateway_healthy() - NULL, or why it can publish no more until a restart

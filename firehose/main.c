@@ -44,7 +44,8 @@ static const Setting settings[] = {
     {"port", SETTING_INT, PLACE(port), "9110", 0, 65535, "",
      "Port of the Firehose service; 0 takes any."},
     {"http-port", SETTING_INT, PLACE(http_port), "9111", 0, 65535, "",
-     "Port of GET /v1/stream; 0 takes any."},
+     "Port of GET /v1/stream; 0 takes any. Not opened with tls-cert: it is "
+     "plain text."},
     {"admin-port", SETTING_INT, PLACE(admin_port), "9190", 0, 65535, "",
      "Port of /metrics, /healthz and /readyz; 0 takes any."},
     {"node", SETTING_INT, PLACE(node), "0", 0, ID_NODE_MAX, "",
@@ -157,9 +158,9 @@ run_admin(const Options *options, Gateway *gateway, MapFeed *feed,
     while (!mapfeed_caught_up(feed) && !daemon_stop_is_wanted()) {
         g_usleep(READY_POLL_US);
     }
-    daemon_ready("gateway=%s:%u http=%s:%u admin=%s:%u", options->host,
-                 gateway_port(gateway), options->host,
-                 gateway_http_port(gateway), options->host, admin_port(admin));
+    g_autofree char *http = gateway_http(gateway, options->host);
+    daemon_ready("gateway=%s:%u http=%s admin=%s:%u", options->host,
+                 gateway_port(gateway), http, options->host, admin_port(admin));
     daemon_wait_reloading(options->tls != NULL ? reload : NULL, options->tls);
     admin_stop(admin);
     return TRUE;

@@ -29,7 +29,8 @@ static const Setting settings[] = {
     {"gateway-port", SETTING_INT, PLACE(gateway_port), "9110", 0, 65535, "",
      "Port of the Firehose service; 0 takes any."},
     {"http-port", SETTING_INT, PLACE(http_port), "9111", 0, 65535, "",
-     "Port of GET /v1/stream; 0 takes any."},
+     "Port of GET /v1/stream; 0 takes any. Not opened with tls-cert: it is "
+     "plain text."},
     {"admin-port", SETTING_INT, PLACE(admin_port), "9180", 0, 65535, "",
      "Port of /metrics, /healthz and /readyz; 0 takes any."},
     {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",

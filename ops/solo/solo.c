@@ -302,10 +302,10 @@ solo_addresses(const Solo *solo)
 {
     const char *host = solo->options->host;
     g_autoptr(GString) text = g_string_new(NULL);
-    g_string_append_printf(text, "router=%s:%u gateway=%s:%u http=%s:%u", host,
+    g_autofree char *http = gateway_http(solo->gateway, host);
+    g_string_append_printf(text, "router=%s:%u gateway=%s:%u http=%s", host,
                            router_port(solo->router), host,
-                           gateway_port(solo->gateway), host,
-                           gateway_http_port(solo->gateway));
+                           gateway_port(solo->gateway), http);
     for (guint i = 0; i < solo->n_cells; i++) {
         g_string_append_printf(text, " cell%u=%s:%u", i, CELL_HOST,
                                cell_port(solo->cells[i]));

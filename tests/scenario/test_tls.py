@@ -133,6 +133,7 @@ def test_server_name(tmp_path, pki):
 
 # Plain text and TLS do not meet, in no direction, and nobody waits.
 def test_plain_and_tls(tls_solo, pki, tmp_path):
+    time.sleep(1.1)  # the log takes 10 lines a second from one place
     begin = time.monotonic()
     with pytest.raises(REFUSED):
         dashboard(tls_solo.router, None)
@@ -144,6 +145,11 @@ def test_plain_and_tls(tls_solo, pki, tmp_path):
     assert time.monotonic() - begin < 20
     assert dashboard(tls_solo.router, pki.context("operator")).complete
     assert "http request" in tls_solo.daemon.stderr()
+
+
+# Events are not to be had in plain text beside TLS.
+def test_no_stream(tls_solo):
+    assert tls_solo.daemon.ports["http"] == "off"
 
 
 # Handshakes that never end hold nobody up; the stall timer, which is 30 s
