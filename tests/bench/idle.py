@@ -14,6 +14,9 @@ import struct
 import sys
 
 PER_ADDRESS = 20_000
+# The port is chosen when connecting, so that one still in TIME_WAIT towards
+# another server will do; Python has no name for it.
+IP_BIND_ADDRESS_NO_PORT = 24
 DASHBOARD = b"getDashboard"
 
 
@@ -45,9 +48,10 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     held = []
     for i in range(count):
-        connection = socket.create_connection(
-            (host, int(port)),
-            source_address=(f"127.0.0.{first + i // PER_ADDRESS}", 0))
+        connection = socket.socket()
+        connection.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        connection.bind((f"127.0.0.{first + i // PER_ADDRESS}", 0))
+        connection.connect((host, int(port)))
         connection.sendall(call(user))
         read_answer(connection)
         held.append(connection)

@@ -423,7 +423,7 @@ class Serving:
                 before.append(self.watched(solo, self.bench, solo.cell, shape,
                                            OPEN_S, *quiet))
                 memory = solo.memory()
-                with Idle(self.world, solo.cell, count):
+                with Idle(self.world, solo.cell, count, 2 + 10 * turn):
                     bytes_each.append((solo.memory() - memory) / count)
                     beside.append(self.watched(solo, self.bench, solo.cell,
                                                shape, OPEN_S, *quiet))
@@ -451,13 +451,14 @@ class Serving:
 class Idle:
     """Connections that do nothing, in as many processes as it takes."""
 
-    def __init__(self, world, address, count):
+    def __init__(self, world, address, count, first):
+        # Each turn has addresses of its own: 127.0.0.FIRST and those after it.
         user = world.readers.read_text().split("\n", 1)[0]
         self.holders = []
         for i, begin in enumerate(range(0, count, HOLDER_MAX)):
             self.holders.append(subprocess.Popen(
                 [HERE / "idle.py", address,
-                 str(min(HOLDER_MAX, count - begin)), user, str(2 + 2 * i)],
+                 str(min(HOLDER_MAX, count - begin)), user, str(first + i)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                 preexec_fn=pin_load))
 
