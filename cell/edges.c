@@ -405,13 +405,6 @@ edge_reader_next(EdgeReader *reader, UserId *ret_author)
     return STORE_MISSING;
 }
 
-void
-edge_reader_rewind(EdgeReader *reader)
-{
-    reader->walk_from = 0;
-    reader->walk_ended = FALSE;
-}
-
 /* ---- all of them ---- */
 
 typedef struct EdgeScan {

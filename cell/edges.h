@@ -59,7 +59,7 @@ typedef struct EdgeReader {
     EdgeRow head;          /* the user's first row */
     StoreIter *iter;       /* owned; pins @row; NULL before it is needed */
     EdgeRow row;           /* the further row read last */
-    gint64 walk_from;      /* edge_reader_next() goes on here; 0: rewound */
+    gint64 walk_from;      /* edge_reader_next() goes on here; 0: not begun */
     gboolean walk_ended;
 } EdgeReader;
 
@@ -90,9 +90,6 @@ StoreOutcome edge_reader_follows(EdgeReader *reader, UserId author);
  * Effect: STORE_MISSING at the end; STORE_FAILED as above.
  */
 StoreOutcome edge_reader_next(EdgeReader *reader, UserId *ret_author);
-
-/** edge_reader_rewind() - edge_reader_next() begins again. */
-void edge_reader_rewind(EdgeReader *reader);
 
 /** EdgeScanFunc - @n authors, at least one, that @follower follows. */
 typedef void (*EdgeScanFunc)(UserId follower, const UserId *followees, guint n,

@@ -36,8 +36,8 @@ struct Entry {
 /** Newest first, whatever the direction. */
 struct Page {
   1: list<Entry> entries;
-  2: optional string older;              /** the cursor below the last entry; absent: no entry and none asked from */
-  3: optional string newer;              /** the cursor above the first entry */
+  2: optional string older;              /** the cursor below the last entry; without entries: where the page began */
+  3: optional string newer;              /** the cursor above the first entry; likewise */
   4: PageEnd page_end;
   5: bool complete;                      /** false: the cell gave up early; follow the cursor for the rest */
   6: types.EventId as_of;                /** the newest event id the page takes into account */
