@@ -21,6 +21,8 @@
 #define PAGE_END_OF_INBOX 3
 #define REASON_FOLLOWED 1
 #define REASON_AUTHORED 2
+/* More than what stands around the posts of an entry, or of a page. */
+#define PAGE_AROUND_BYTES 128u
 
 typedef struct Entry {
     PostId id;
@@ -224,10 +226,21 @@ page_end(const Page *page)
     return page->query->older ? PAGE_END_OF_INBOX : PAGE_NOTHING_NEWER_YET;
 }
 
+/* Room for the whole page at once: it would be copied each time it doubles. */
+static void
+page_reserve(GByteArray *out, const Page *page)
+{
+    guint len = out->len;
+    gsize around = (page->n + 1) * PAGE_AROUND_BYTES;
+    g_byte_array_set_size(out, len + (guint)(page->bytes + around));
+    g_byte_array_set_size(out, len);
+}
+
 static void
 page_write_all(GByteArray *out, const Page *page)
 {
     State *state = page->cut.state;
+    page_reserve(out, page);
     wire_write_field(out, WIRE_LIST, 1);
     wire_write_list(out, WIRE_STRUCT, page->n);
     for (guint i = 0; i < page->n; i++) {
