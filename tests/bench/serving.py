@@ -19,7 +19,7 @@ PAGE = 20
 # How the generator asks: one call at a time on each connection, as Thrift
 # clients do; and pipelined, as a router does.
 SHAPES = {"": (64, 1), "pipelined_": (16, 8)}
-WARM_S = 1
+WARM_S = 5
 RUN_S = 2
 OPEN_S = 5
 OPEN_SHARE = 0.6
