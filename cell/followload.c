@@ -2,6 +2,7 @@
 
 #include "ops/kit/ensure.h"
 
+#include <malloc.h>
 #include <pthread.h>
 
 /* A buffer begins with room for so many edges, doubles, and is put in when it
@@ -177,6 +178,10 @@ followload_end(FollowLoad *load)
         }
     }
     g_queue_clear_full(&load->empty, (GDestroyNotify)edges_free);
+    if (load->threaded) {
+        /* Sets lie behind the buffers: the allocator would keep the gap. */
+        malloc_trim(0);
+    }
     pthread_cond_destroy(&load->changed);
     pthread_mutex_destroy(&load->lock);
     g_free(load);
