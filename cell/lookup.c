@@ -106,27 +106,33 @@ follows_clear(Follows *follows)
     edge_reader_clear(&follows->reader);
 }
 
+/* That there are too many is a fact, too: of one byte, where others are of
+   eight each. */
+static gboolean
+follows_too_many(const CachedFact *fact)
+{
+    return cachedfact_bytes(fact).len == 1;
+}
+
 /* Read all that the user follows, unless they are too many. */
 static StoreOutcome
 follows_read(Follows *follows, const FactQuery *query)
 {
-    gint64 authors[FOLLOWS_MAX];
+    gint64 authors[FOLLOWS_MAX + 1];
     gsize n = 0;
     UserId author;
-    StoreOutcome outcome;
-    while ((outcome = edge_reader_next(&follows->reader, &author)) ==
-           STORE_FOUND) {
-        if (n == FOLLOWS_MAX) {
-            return STORE_FOUND;
-        }
+    StoreOutcome outcome = STORE_FOUND;
+    while (n <= FOLLOWS_MAX &&
+           (outcome = edge_reader_next(&follows->reader, &author)) ==
+               STORE_FOUND) {
         authors[n++] = author.v;
     }
     if (outcome == STORE_FAILED) {
         return STORE_FAILED;
     }
+    gsize len = n <= FOLLOWS_MAX ? n * sizeof *authors : 1;
     follows->fact = factcache_put(follows->cut->state->cache, query,
-                                  bytes_of(authors, n * sizeof *authors),
-                                  bytes_of(NULL, 0));
+                                  bytes_of(authors, len), bytes_of(NULL, 0));
     return STORE_FOUND;
 }
 
@@ -143,7 +149,7 @@ follows_has(const CachedFact *fact, gint64 author)
 StoreOutcome
 follows_author(Follows *follows, UserId author)
 {
-    if (!follows->asked) {
+    if (follows->fact == NULL) {
         FactQuery query =
             lookup_query(follows->cut, FACT_FOLLOWS, follows->user.v);
         follows->fact = lookup_cached(follows->cut, &query);
@@ -151,11 +157,10 @@ follows_author(Follows *follows, UserId author)
             follows_read(follows, &query) == STORE_FAILED) {
             return STORE_FAILED;
         }
-        follows->asked = TRUE;
     }
     if (follows->author != author.v) {
         StoreOutcome outcome =
-            follows->fact == NULL
+            follows_too_many(follows->fact)
                 ? edge_reader_follows(&follows->reader, author)
             : follows_has(follows->fact, author.v) ? STORE_FOUND
                                                    : STORE_MISSING;

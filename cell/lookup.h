@@ -40,9 +40,8 @@ WireBytes post_fact_bytes(const CachedFact *fact);
 typedef struct Follows {
     const Cut *cut; /* borrowed */
     UserId user;
-    gboolean asked;    /* @fact, or that there is none, is known */
-    CachedFact *fact;  /* owned; NULL: too many, or not yet asked */
-    EdgeReader reader; /* of the rows, then */
+    CachedFact *fact;  /* whom; owned; NULL: not yet asked */
+    EdgeReader reader; /* of the rows, where they are too many for a fact */
     gint64 author;     /* asked last; 0: none */
     gboolean follows;  /* its answer */
 } Follows;

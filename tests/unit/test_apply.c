@@ -586,6 +586,62 @@ test_large_pages(void)
     rig_clear(&rig);
 }
 
+static void
+publish_edge(Rig *rig, EventKind kind, gint64 id, gint64 author)
+{
+    g_autoptr(GByteArray) event = g_byte_array_new();
+    GByteArray *draft = draft_new(kind, reader_id(0));
+    Event decoded;
+    EventFault fault;
+    guint8 key[PARTITION_KEY_BYTES];
+    wire_field_i64(draft, 5, author);
+    wire_write_stop(draft);
+    g_assert_true(event_stamp((WireBytes){draft->data, draft->len},
+                              (EventId){id}, event, &decoded, &fault));
+    g_byte_array_unref(draft);
+    partition_key((UserId){reader_id(0)}, key);
+    append(rig->log, partition_of(key, sizeof key, PARTITIONS), event->data,
+           event->len);
+}
+
+/* The reader's dashboard, twice: from the rows, and from what is kept. */
+static void
+check_dashboard_size(Rig *rig, guint n)
+{
+    rig_settle(rig);
+    for (guint pass = 0; pass < 2; pass++) {
+        g_autoptr(GArray) ids =
+            read_all(rig->state, CURSOR_DASHBOARD, reader_id(0), 20);
+        g_assert_cmpuint(ids->len, ==, n);
+    }
+}
+
+/* Whom a reader follows is looked up in one piece up to 1,024 authors, then
+   row by row. */
+static void
+test_many_follows(void)
+{
+    Rig rig = {0};
+    rig_init(&rig);
+    gint64 id = 1000;
+    publish_post(&rig, 1, 10); /* by author 0 */
+    for (gint64 author = 1; author <= 1022; author++) {
+        publish_edge(&rig, EVENT_FOLLOW, id++, 100000 + author);
+    }
+    check_dashboard_size(&rig, 0);
+    publish_edge(&rig, EVENT_FOLLOW, id++, author_id(0));
+    check_dashboard_size(&rig, 1);
+    for (gint64 author = 1023; author <= 1026; author++) {
+        publish_edge(&rig, EVENT_FOLLOW, id++, 100000 + author);
+        check_dashboard_size(&rig, 1);
+    }
+    publish_edge(&rig, EVENT_UNFOLLOW, id++, author_id(0));
+    check_dashboard_size(&rig, 0);
+    publish_edge(&rig, EVENT_FOLLOW, id++, author_id(0));
+    check_dashboard_size(&rig, 1);
+    rig_clear(&rig);
+}
+
 /* An empty database, as it is before a cell is founded. */
 static void
 make_empty_store(const char *dir)
@@ -696,6 +752,7 @@ main(int argc, char **argv)
     g_test_add_func("/apply/short-store", test_short_store);
     g_test_add_func("/apply/quarantine", test_quarantine);
     g_test_add_func("/apply/large-pages", test_large_pages);
+    g_test_add_func("/apply/many-follows", test_many_follows);
     g_test_add_func("/apply/founding", test_founding);
     g_test_add_func("/apply/readers", test_readers);
     return g_test_run();
