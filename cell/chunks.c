@@ -62,8 +62,7 @@ chunks_iter(Chunks *chunks)
     return chunks->iter;
 }
 
-/* The chunk under the iterator, if it is one of @user's. */
-static StoreOutcome
+StoreOutcome
 chunks_under(StoreIter *iter, UserId user, Chunk *ret_chunk)
 {
     WireBytes key;

@@ -6,7 +6,7 @@
  * newer than all chunks, the common case, become a new row and read nothing,
  * unless they are few enough to share one with the newest chunk.
  *
- * Thread: the apply thread.
+ * Thread: the apply thread, but for what says otherwise.
  */
 #pragma once
 
@@ -93,3 +93,11 @@ gboolean chunks_know(Chunks *chunks, UserId user, ChunkTip *tip,
 gboolean chunks_drop(Chunks *chunks, StoreBatch *batch, UserId user,
                      guint32 keep, ChunkTip *tip, gint64 *ret_floor,
                      GError **error);
+
+/**
+ * chunks_under() - the chunk under @iter, where it is one of @user's
+ *
+ * Effect: STORE_MISSING: it is no chunk, or another user's; STORE_FAILED: it
+ *         is damaged. Thread: any.
+ */
+StoreOutcome chunks_under(StoreIter *iter, UserId user, Chunk *ret_chunk);

@@ -12,6 +12,7 @@
 #include "cell/factcache.h"
 
 #include "ops/kit/ensure.h"
+#include "ops/kit/mix.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -69,14 +70,10 @@ struct FactCache {
     GArray *changing;         /* guint: slots the next commit changes */
 };
 
-/* The finaliser of splitmix64, as in idmap.c. */
 static guint64
 fact_hash(FactKind kind, gint64 id)
 {
-    guint64 x = (guint64)id ^ ((guint64)kind + 1) << 62;
-    x = (x ^ (x >> 30)) * G_GUINT64_CONSTANT(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * G_GUINT64_CONSTANT(0x94d049bb133111eb);
-    return x ^ (x >> 31);
+    return mix64((guint64)id ^ ((guint64)kind + 1) << 62);
 }
 
 static guint

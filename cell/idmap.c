@@ -14,6 +14,7 @@
 #include "cell/idmap.h"
 
 #include "ops/kit/ensure.h"
+#include "ops/kit/mix.h"
 
 #include <stdatomic.h>
 
@@ -46,15 +47,10 @@ struct IdMap {
     _Atomic gsize bytes;   /* of this and all below */
 };
 
-/* The finaliser of splitmix64 (Steele, Lea and Flood, "Fast splittable
-   pseudorandom number generators", 2014; constants: Stafford's variant 13). */
 static guint64
 idmap_hash(gint64 id)
 {
-    guint64 x = (guint64)id;
-    x = (x ^ (x >> 30)) * G_GUINT64_CONSTANT(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * G_GUINT64_CONSTANT(0x94d049bb133111eb);
-    return x ^ (x >> 31);
+    return mix64((guint64)id);
 }
 
 static guint

@@ -1,6 +1,6 @@
 #include "cell/lookup.h"
 
-#include "cell/chunk.h"
+#include "cell/chunks.h"
 #include "cell/facts.h"
 #include "cell/ids.h"
 #include "cell/inbox.h"
@@ -181,25 +181,11 @@ inbox_read_last(const Cut *cut, UserId user, gint64 *ret_last)
 {
     g_autoptr(StoreIter) iter =
         store_iter_new(cut->state->store, cut->snapshot);
-    WireBytes key;
-    WireBytes value;
     Chunk chunk;
-    *ret_last = 0;
     store_iter_seek_back(iter, key_chunk(user, (PostId){G_MAXINT64}));
-    StoreOutcome outcome = store_iter_get(iter, &key, &value);
-    if (outcome == STORE_FAILED) {
-        return STORE_FAILED;
-    }
-    if (outcome == STORE_MISSING || !key_is(key, 'i', KEY_PAIR_BYTES) ||
-        key_i64(key, 1) != user.v) {
-        return STORE_FOUND;
-    }
-    if (!chunk_decode(value, &chunk) ||
-        chunk.ids[0] != key_i64(key, KEY_PAIR_SECOND)) {
-        return STORE_FAILED;
-    }
-    *ret_last = chunk.ids[chunk.n - 1];
-    return STORE_FOUND;
+    StoreOutcome outcome = chunks_under(iter, user, &chunk);
+    *ret_last = outcome == STORE_FOUND ? chunk.ids[chunk.n - 1] : 0;
+    return outcome == STORE_FAILED ? STORE_FAILED : STORE_FOUND;
 }
 
 StoreOutcome

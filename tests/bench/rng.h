@@ -7,7 +7,8 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "ops/kit/mix.h"
+
 #include <math.h>
 
 typedef struct Rng {
@@ -18,10 +19,7 @@ typedef struct Rng {
 static inline guint64
 rng_mix(guint64 x)
 {
-    guint64 z = x + G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * G_GUINT64_CONSTANT(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * G_GUINT64_CONSTANT(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    return mix64(x + MIX64_STEP);
 }
 
 /** rng_init() - the sequence number @stream of @seed. */

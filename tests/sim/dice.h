@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "ops/kit/mix.h"
 
 typedef struct Dice {
     guint64 state;
@@ -17,10 +17,7 @@ typedef struct Dice {
 static inline guint64
 dice_next(Dice *dice)
 {
-    guint64 z = dice->state += G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * G_GUINT64_CONSTANT(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * G_GUINT64_CONSTANT(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    return mix64(dice->state += MIX64_STEP);
 }
 
 /** dice_below() - 0 to @n - 1; 0 where @n is 0. */
