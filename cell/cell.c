@@ -30,6 +30,7 @@ cell_refresh_metrics(gpointer user_data)
     serve_stats(cell->serve, &stats);
     metric_set(&state->metrics[METRIC_TLS_FAULTS], (gint64)stats.tls_faults);
     metric_set(&state->metrics[METRIC_DENIED], (gint64)stats.denied);
+    metric_set(&state->metrics[METRIC_OVERLOADED], (gint64)stats.overloaded);
     metric_set(&state->metrics[METRIC_LAG_MS], state_lag_ms(state));
     metric_set(&state->metrics[METRIC_CACHE_BYTES],
                (gint64)factcache_bytes(state->cache));
@@ -70,8 +71,9 @@ cell_open(Cell *cell, Log *firehose, MapFeed *feed, guint64 *ret_next,
         return FALSE;
     }
     ServeOptions serve_options = {
-        cell->options.host, cell->options.port, cell->options.threads,
-        cell->options.connections_max, cell->options.tls};
+        cell->options.host,     cell->options.port,
+        cell->options.threads,  cell->options.connections_max,
+        cell->options.queue_ms, cell->options.tls};
     cell->serve = serve_start(&serve_options, cell->state, firehose, error);
     return cell->serve != NULL;
 }

@@ -21,6 +21,7 @@ typedef struct CellOptions {
     guint16 port; /* 0: any free one */
     guint threads;
     guint connections_max; /* more are closed at once; 0: 10,000 */
+    guint queue_ms;        /* see ServerOptions */
     guint checkpoint_s;    /* seconds between tail checkpoints */
     gsize memory_bytes;    /* for inboxes and followers; 0: 60 % of what the
                               machine has */

@@ -17,6 +17,7 @@ typedef struct Options {
     char *data_dir; /* NULL: the default */
     gint64 threads;
     gint64 connections_max;
+    gint64 queue_ms;
     gint64 checkpoint_s;
     gint64 memory_mb;
     gint64 cache_mb;
@@ -49,6 +50,9 @@ static const Setting settings[] = {
      1 << 20, "",
      "Connections at once; more are closed. The limit of open files binds, "
      "too."},
+    {"queue-ms", SETTING_INT, PLACE(queue_ms), "3", 1, 60000, "ms",
+     "A call that would wait longer for its thread is refused as overloaded, "
+     "where calls have been waiting for a while."},
     {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "30", 1, 3600, "s",
      "Time between tail checkpoints: what a restart replays, at most."},
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",
@@ -123,6 +127,7 @@ run_cell(const Options *options, const char *dir, LogCluster *cluster,
         .port = (guint16)options->port,
         .threads = (guint)options->threads,
         .connections_max = (guint)options->connections_max,
+        .queue_ms = (guint)options->queue_ms,
         .checkpoint_s = (guint)options->checkpoint_s,
         .memory_bytes = (gsize)options->memory_mb << 20,
         .memory_share = 1,

@@ -16,6 +16,7 @@ typedef struct ServeOptions {
     guint16 port; /* 0: any free one */
     guint threads;
     guint connections_max; /* 0: 10,000 */
+    guint queue_ms;        /* see ServerOptions */
     Tls *tls;              /* borrowed, outlives it; NULL: plain text */
 } ServeOptions;
 

@@ -76,6 +76,8 @@ static const MetricText metric_texts[METRIC_N - METRIC_DELIVERIES] = {
      "Clients closed for TLS or certificate."},
     {"comb_cell_denied_total", METRIC_COUNTER,
      "Calls not permitted to who made them."},
+    {"comb_cell_overloaded_total", METRIC_COUNTER,
+     "Calls refused because they would have waited for too long."},
 };
 
 static void

@@ -42,6 +42,7 @@ typedef enum StateMetric {
     METRIC_REFUSED,
     METRIC_TLS_FAULTS,
     METRIC_DENIED,
+    METRIC_OVERLOADED,
     METRIC_N,
 } StateMetric;
 

@@ -26,6 +26,8 @@
 
 #define CONNECTIONS_MAX 4096
 #define IN_FLIGHT_MAX 128
+/* Writers would rather wait than try again, which costs more. */
+#define QUEUE_MS 100
 #define DRAIN_MS 10000
 #define SHELF_KEEP_MS 10000
 
@@ -80,6 +82,9 @@ static const Metric metrics_template[GATEWAY_METRICS] = {
                             "Clients closed for TLS or certificate.", 0},
     [GATEWAY_DENIED] = {"comb_gateway_denied_total", NULL, METRIC_COUNTER,
                         "Calls not permitted to who made them.", 0},
+    [GATEWAY_SHED] = {"comb_gateway_shed_total", NULL, METRIC_COUNTER,
+                      "Calls refused because they would have waited too long.",
+                      0},
     [GATEWAY_FETCHED] = {"comb_gateway_fetched_total", NULL, METRIC_COUNTER,
                          "Events given out by fetch.", 0},
     [GATEWAY_FETCHES] = {"comb_gateway_consuming", NULL, METRIC_GAUGE,
@@ -193,6 +198,7 @@ refresh_metrics(gpointer user_data)
     metric_set(&gateway->metrics[GATEWAY_CONNECTIONS], stats.connections);
     metric_set(&gateway->metrics[GATEWAY_TLS_FAULTS], (gint64)stats.tls_faults);
     metric_set(&gateway->metrics[GATEWAY_DENIED], (gint64)stats.denied);
+    metric_set(&gateway->metrics[GATEWAY_SHED], (gint64)stats.overloaded);
     metric_set(&gateway->metrics[GATEWAY_PENDING_BYTES],
                (gint64)gateway->pending_bytes);
     metric_set(&gateway->metrics[GATEWAY_FETCHES], gateway->consuming);
@@ -243,6 +249,7 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
         .connections_max = CONNECTIONS_MAX,
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = IN_FLIGHT_MAX,
+        .queue_ms = QUEUE_MS,
         .tls = options->tls,
         .methods = methods,
         .user_data = gateway,

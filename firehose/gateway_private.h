@@ -37,6 +37,7 @@ typedef enum GatewayMetric {
     GATEWAY_IDS_AHEAD,
     GATEWAY_TLS_FAULTS,
     GATEWAY_DENIED,
+    GATEWAY_SHED,
     GATEWAY_FETCHED,
     GATEWAY_FETCHES,
     GATEWAY_METRICS, /* how many */

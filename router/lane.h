@@ -32,6 +32,7 @@ typedef enum RouterMetric {
     ROUTER_CONNECTIONS,
     ROUTER_TLS_FAULTS,
     ROUTER_DENIED,
+    ROUTER_SHED,
     ROUTER_METRICS,
 } RouterMetric;
 

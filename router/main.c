@@ -21,6 +21,7 @@ typedef struct Options {
     gint64 admin_port;
     gint64 threads;
     gint64 connections_max;
+    gint64 queue_ms;
     char *data_dir;
     gint64 cell_timeout_ms;
     gint64 cell_in_flight_max;
@@ -46,6 +47,9 @@ static const Setting settings[] = {
      1 << 20, "",
      "Connections at once; more are closed. The limit of open files binds, "
      "too."},
+    {"queue-ms", SETTING_INT, PLACE(queue_ms), "3", 1, 60000, "ms",
+     "A call that would wait longer for its thread is refused as overloaded, "
+     "where calls have been waiting for a while."},
     {"data-dir", SETTING_STRING, PLACE(data_dir), NULL, 0, 0, "",
      "Directory of the cached cell map; by default comb/router in the XDG "
      "state directory."},
@@ -149,6 +153,7 @@ start_router(Daemon *daemon, GError **error)
         .port = (guint16)options->port,
         .threads = (guint)options->threads,
         .connections_max = (guint)options->connections_max,
+        .queue_ms = (guint)options->queue_ms,
         .cell_timeout_ms = (guint)options->cell_timeout_ms,
         .cell_in_flight_max = (guint)options->cell_in_flight_max,
         .tls = daemon->tls,

@@ -80,6 +80,9 @@ static const Metric metrics_at_start[ROUTER_METRICS] = {
                                   "Clients closed for TLS or certificate."),
     [ROUTER_DENIED] = COUNTED("comb_router_denied_total",
                               "Calls not permitted to who made them."),
+    [ROUTER_SHED] =
+        COUNTED("comb_router_shed_total",
+                "Calls refused because they would have waited too long here."),
 };
 
 /* ---- methods ---- */
@@ -134,6 +137,7 @@ refresh(gpointer user_data)
     metric_set(&router->metrics[ROUTER_CONNECTIONS], stats.connections);
     metric_set(&router->metrics[ROUTER_TLS_FAULTS], (gint64)stats.tls_faults);
     metric_set(&router->metrics[ROUTER_DENIED], (gint64)stats.denied);
+    metric_set(&router->metrics[ROUTER_SHED], (gint64)stats.overloaded);
 }
 
 static void
@@ -182,6 +186,7 @@ router_start(const RouterOptions *options, MapFeed *feed, Metrics *metrics,
                                : CONNECTIONS_MAX,
         .frame_bytes_max = CALL_BYTES_MAX,
         .in_flight_max = IN_FLIGHT_MAX,
+        .queue_ms = options->queue_ms,
         .tls = options->tls,
         .methods = methods,
         .user_data = router,

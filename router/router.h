@@ -19,6 +19,7 @@ typedef struct RouterOptions {
     guint16 port; /* 0: any free one */
     guint threads;
     guint connections_max;    /* more are closed at once; 0: 10,000 */
+    guint queue_ms;           /* see ServerOptions */
     guint cell_timeout_ms;    /* a cell's answer is waited for so long */
     guint cell_in_flight_max; /* calls at one cell per thread; beyond:
                                  Overloaded */

@@ -2,10 +2,11 @@
  * connection.c - one peer of the server
  *
  * The life of a call: bytes arrive in @in; a whole frame is copied out into a
- * Request of its own, so that the handler may keep it; the frame is scanned,
- * the method found, the handler called. The request waits in @calls, in order
- * of arrival. When it is answered, and every call before it, its reply moves
- * to @out by reference and goes to the kernel.
+ * Request of its own, so that the handler may keep it; the frame is scanned.
+ * The request waits in @calls, in order of arrival, and in its caller's lane
+ * until its turn comes (callqueue.h): then the method is found and the handler
+ * called. When it is answered, and every call before it, its reply moves to
+ * @out by reference and goes to the kernel.
  *
  * All output is sent from the writable event, which an answer activates: the
  * answers of one round of the loop leave in one system call, and nothing is
@@ -14,6 +15,7 @@
  *
  * Bounds: a connection is not read while it has in_flight_max calls open,
  * while SERVER_OUTPUT_BYTES_MAX of answers wait, or while the server drains.
+ * Nor is a call served while so many bytes wait.
  *
  * Failure modes: a frame that is too long or does not scan closes the
  * connection, because where the next one begins is unknown; so does a frame
@@ -59,6 +61,7 @@ struct Connection {
     struct event *stall;         /* pending while a frame is unfinished */
     TAILQ_HEAD(, Request) calls; /* oldest first */
     guint n_calls;               /* in @calls */
+    guint n_held;                /* of them */
     gboolean ended;              /* the peer has finished sending */
     gboolean sending;            /* counted in worker->busy for @out */
     TlsStream *tls;              /* NULL: plain text */
@@ -75,6 +78,10 @@ end_call(Request *request)
 {
     Connection *connection = request->connection;
 
+    if (request->stage == CALL_WAITING) {
+        callqueue_remove(&connection->worker->queue, request);
+    }
+    connection->n_held -= request->stage == CALL_HELD ? 1 : 0;
     TAILQ_REMOVE(&connection->calls, request, in_order);
     connection->n_calls--;
     connection->worker->busy--;
@@ -102,7 +109,7 @@ set_sending(Connection *connection, gboolean sending)
     }
 }
 
-/* May free the connection. Answered calls are given up, open ones stay. */
+/* May free the connection. Only calls that are being served stay. */
 static void
 connection_close(Connection *connection)
 {
@@ -121,7 +128,7 @@ connection_close(Connection *connection)
     for (request = TAILQ_FIRST(&connection->calls); request != NULL;
          request = next) {
         next = TAILQ_NEXT(request, in_order);
-        if (request->answered) {
+        if (request->stage != CALL_SERVED) {
             end_call(request);
         }
     }
@@ -252,14 +259,14 @@ connection_answered(Request *request)
     Connection *connection = request->connection;
     Request *first;
 
-    request->answered = TRUE;
+    request->stage = CALL_ANSWERED;
     if (connection->fd < 0) {
         end_call(request);
         free_if_over(connection);
         return;
     }
     while ((first = TAILQ_FIRST(&connection->calls)) != NULL &&
-           first->answered) {
+           first->stage == CALL_ANSWERED) {
         put_reply(connection, first);
     }
     if (connection->sending &&
@@ -283,7 +290,7 @@ take_call(Connection *connection, GByteArray *bytes)
     TAILQ_INSERT_TAIL(&connection->calls, request, in_order);
     connection->n_calls++;
     connection->worker->busy++;
-    request_serve(request, connection->worker);
+    request_begin(request, connection->worker);
     return NULL;
 }
 
@@ -362,7 +369,45 @@ watch(Connection *connection, gboolean new_frame)
     }
 }
 
-/* Serves what has arrived, as far as bounds allow. May free the connection. */
+gboolean
+connection_serves(Request *request)
+{
+    Connection *connection = request->connection;
+
+    if (evbuffer_get_length(connection->out) < SERVER_OUTPUT_BYTES_MAX) {
+        request->stage = CALL_SERVED;
+        return TRUE;
+    }
+    request->stage = CALL_HELD;
+    connection->n_held++;
+    return FALSE;
+}
+
+/* What was held waits again, at the end of its lane. */
+static void
+release_held(Connection *connection)
+{
+    Worker *worker = connection->worker;
+    gint64 now_ns;
+    Request *request;
+
+    if (connection->n_held == 0 ||
+        evbuffer_get_length(connection->out) >= SERVER_OUTPUT_BYTES_MAX) {
+        return;
+    }
+    now_ns = callqueue_now();
+    TAILQ_FOREACH(request, &connection->calls, in_order)
+    {
+        if (request->stage == CALL_HELD) {
+            callqueue_put(&worker->queue, request->lane, request, now_ns);
+        }
+    }
+    connection->n_held = 0;
+    worker_wake_turn(worker);
+}
+
+/* Takes in what has arrived, as far as bounds allow. May free the connection.
+ */
 static void
 advance(Connection *connection)
 {
@@ -540,6 +585,7 @@ on_writable(evutil_socket_t fd, short what, void *user_data)
     } else if (!connection->rewrite) {
         event_add(connection->writable, &connection->worker->stall);
     }
+    release_held(connection);
     if (connection->reread && !connection->half_sent) {
         read_record(connection);
     } else {

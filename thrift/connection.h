@@ -7,21 +7,31 @@
  */
 #pragma once
 
+#include "thrift/callqueue.h"
 #include "thrift/server.h"
-
-#include <sys/queue.h>
 
 typedef struct Worker Worker;
 typedef struct Connection Connection;
 
+/* How far a call has come. */
+typedef enum CallStage {
+    CALL_NEW,      /* being taken in */
+    CALL_WAITING,  /* in its lane */
+    CALL_HELD,     /* its turn came, but earlier answers are not read */
+    CALL_SERVED,   /* its handler was called; the reply may be there */
+    CALL_ANSWERED, /* the worker has seen the reply */
+} CallStage;
+
 struct Request {
-    Connection *connection;        /* outlives its requests */
-    GByteArray *bytes;             /* the message; owned */
-    Frame frame;                   /* borrows from @bytes */
-    gint64 received_us;            /* when it was whole */
-    GByteArray *reply;             /* owned; NULL until request_reply() */
-    gboolean answered;             /* the worker has seen @reply */
+    Connection *connection; /* outlives its requests */
+    GByteArray *bytes;      /* the message; owned */
+    Frame frame;            /* borrows from @bytes */
+    gint64 received_us;     /* when it was whole */
+    GByteArray *reply;      /* owned; NULL until request_reply() */
+    CallStage stage;
     TAILQ_ENTRY(Request) in_order; /* the connection's calls */
+    CallLane *lane;                /* where it waits, or waited */
+    TAILQ_ENTRY(Request) in_lane;  /* @lane's calls */
     STAILQ_ENTRY(Request) in_mail; /* the worker's mailbox */
 };
 
@@ -37,6 +47,14 @@ Request *request_new(Connection *connection, GByteArray *bytes,
 /** request_serve() - call the method's handler, or answer that there is none.
  */
 void request_serve(Request *request, Worker *worker);
+
+/**
+ * request_begin() - let a call wait for its turn, or refuse it
+ *
+ * Effect: served by the worker's next turns; answered at once where it would
+ *         wait longer than options->queue_ms.
+ */
+void request_begin(Request *request, Worker *worker);
 
 /** request_free() - free it, answered or not. */
 void request_free(Request *request);
@@ -54,6 +72,13 @@ void connection_open(Worker *worker, int fd);
  * Owns: takes the request; a closed connection goes with its last one.
  */
 void connection_answered(Request *request);
+
+/**
+ * connection_serves() - whether the peer reads its answers
+ *
+ * Effect: FALSE: @request is held, and waits again once they are read.
+ */
+gboolean connection_serves(Request *request);
 
 /** connection_quiet() - read no more calls (the worker is draining). */
 void connection_quiet(Connection *connection);

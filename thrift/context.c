@@ -42,6 +42,23 @@ read_sent(const Frame *frame, Sent *ret_sent)
     }
 }
 
+WireBytes
+context_caller(const Frame *frame)
+{
+    WireReader reader;
+    WireField field;
+
+    if (frame_struct(frame, CONTEXT_FIELD, &reader)) {
+        while (wire_read_field(&reader, &field)) {
+            if (field.id == 1 && field.type == WIRE_BINARY) {
+                return wire_read_bytes(&reader);
+            }
+            wire_skip(&reader, field.type);
+        }
+    }
+    return (WireBytes){NULL, 0};
+}
+
 gboolean
 context_read(Request *request, Context *ret_context)
 {

@@ -16,6 +16,9 @@ typedef struct Context {
     gint64 last_id;     /* 0: none */
 } Context;
 
+/** context_caller() - who asks, borrowed; empty where not said. */
+WireBytes context_caller(const Frame *frame);
+
 /**
  * context_read() - read and check the call's context
  *

@@ -142,6 +142,24 @@ request_serve(Request *request, Worker *worker)
 }
 
 void
+request_begin(Request *request, Worker *worker)
+{
+    CallQueue *queue = &worker->queue;
+    CallLane *lane = callqueue_lane(queue, &request->frame);
+    gint64 now_ns = request->received_us * 1000;
+    guint retry_ms = callqueue_refuses(queue, lane, now_ns);
+
+    if (retry_ms != 0) {
+        worker->counters->calls++;
+        worker->counters->overloaded++;
+        reply_overloaded(request, (gint)retry_ms);
+        return;
+    }
+    callqueue_put(queue, lane, request, now_ns);
+    worker_wake_turn(worker);
+}
+
+void
 request_free(Request *request)
 {
     g_byte_array_unref(request->bytes);

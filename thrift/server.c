@@ -223,6 +223,9 @@ server_start(const ServerOptions *options, GError **error)
     if (options->stall_ms == 0) {
         server->options.stall_ms = SERVER_STALL_MS_DEFAULT;
     }
+    if (options->queue_ms == 0) {
+        server->options.queue_ms = SERVER_QUEUE_MS_DEFAULT;
+    }
     server->port = bound_port(fd);
     for (guint i = 0; i < options->threads; i++) {
         worker_init(&server->workers[i], i, &server->options,
@@ -298,6 +301,7 @@ server_stats(Server *server, ServerStats *ret_stats)
         .unknown_methods = counters->unknown_methods,
         .tls_faults = counters->tls_faults,
         .denied = counters->denied,
+        .overloaded = counters->overloaded,
         .connections = counters->connections,
     };
 }

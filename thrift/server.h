@@ -26,6 +26,8 @@ typedef struct Server Server;
 typedef struct Request Request;
 
 #define SERVER_STALL_MS_DEFAULT 30000
+/* With it refusals under lasting overload reach the caller within 5 ms. */
+#define SERVER_QUEUE_MS_DEFAULT 3
 
 /* Bytes of answers that a peer may leave unread before it is not read. */
 #define SERVER_OUTPUT_BYTES_MAX (1 << 20)
@@ -47,6 +49,9 @@ typedef struct ServerOptions {
     guint stall_ms;              /* a peer that leaves a frame unfinished or
                                     answers unread for so long is closed;
                                     0: SERVER_STALL_MS_DEFAULT */
+    guint queue_ms;              /* a call that would wait longer for its
+                                    thread is refused, unless it is of a
+                                    burst; 0: SERVER_QUEUE_MS_DEFAULT */
     Tls *tls;                    /* borrowed, outlives the server; NULL: plain
                                     text */
     const ServerMethod *methods; /* static; ends with a NULL name */
@@ -91,6 +96,7 @@ typedef struct ServerStats {
     guint64 unknown_methods;
     guint64 tls_faults; /* closed for: no TLS, no or a wrong certificate */
     guint64 denied;     /* calls, by the table of who may call what */
+    guint64 overloaded; /* calls refused: they would have waited for long */
     guint connections;  /* now */
 } ServerStats;
 

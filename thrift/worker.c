@@ -18,6 +18,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* So long calls are served between two looks at the sockets: a look costs
+   about a microsecond, and whoever arrives waits at most so long for it. */
+#define TURN_NS 200000
+
 static gboolean
 is_own_thread(const Worker *worker)
 {
@@ -120,6 +124,46 @@ on_wake(evutil_socket_t fd, short what, void *user_data)
     }
 }
 
+/*
+ * Serves for a short while, then lets sockets be looked at: what has arrived
+ * meanwhile takes its place among callers, or is refused, in time. A timer of
+ * no time comes after the next poll, where event_active() would come before.
+ */
+static void
+on_turn(evutil_socket_t fd, short what, void *user_data)
+{
+    static const struct timeval next = {0, 0};
+    Worker *worker = user_data;
+    CallQueue *queue = &worker->queue;
+    gint64 now = callqueue_now(), end = now + TURN_NS;
+    CallLane *lane;
+    Request *request;
+
+    (void)fd;
+    (void)what;
+    callqueue_begin(queue, now);
+    while (now < end && (request = callqueue_take(queue, now, &lane)) != NULL) {
+        gint64 begin = now;
+
+        if (connection_serves(request)) {
+            request_serve(request, worker);
+        }
+        now = callqueue_now();
+        callqueue_charge(queue, lane, now - begin);
+    }
+    if (callqueue_end(queue)) {
+        event_add(worker->turn, &next);
+    }
+}
+
+void
+worker_wake_turn(Worker *worker)
+{
+    if (!event_pending(worker->turn, EV_TIMEOUT, NULL)) {
+        event_active(worker->turn, EV_TIMEOUT, 0);
+    }
+}
+
 static void *
 run(void *user_data)
 {
@@ -145,6 +189,9 @@ worker_init(Worker *worker, guint number, const ServerOptions *options,
     worker->wake = event_new(worker->base, worker->wake_fd,
                              EV_READ | EV_PERSIST, on_wake, worker);
     ensure(worker->wake != NULL && event_add(worker->wake, NULL) == 0);
+    worker->turn = event_new(worker->base, -1, 0, on_turn, worker);
+    ensure(worker->turn != NULL);
+    callqueue_init(&worker->queue, options->queue_ms);
     TAILQ_INIT(&worker->connections);
     pthread_mutex_init(&worker->mail.lock, NULL);
     STAILQ_INIT(&worker->mail.answered);
@@ -237,6 +284,7 @@ worker_clear(Worker *worker)
     g_array_unref(mail->sockets);
     pthread_mutex_destroy(&mail->lock);
     stop_listening(worker);
+    event_free(worker->turn);
     event_free(worker->wake);
     event_base_free(worker->base);
     close(worker->wake_fd);

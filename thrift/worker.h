@@ -20,6 +20,7 @@ typedef struct ServerCounters {
     _Atomic guint64 unknown_methods;
     _Atomic guint64 tls_faults;
     _Atomic guint64 denied;
+    _Atomic guint64 overloaded;
     _Atomic guint connections;
 } ServerCounters;
 
@@ -46,12 +47,17 @@ struct Worker {
     struct event *wake;         /* on wake_fd */
     int wake_fd;                /* eventfd: there is mail */
     Mailbox mail;               /* any thread, under its lock */
+    CallQueue queue;            /* calls that wait to be served */
+    struct event *turn;         /* pending or active while @queue has calls */
     ConnectionList connections; /* open, or closed with calls open */
     struct timeval stall;       /* options->stall_ms */
     gboolean draining;          /* no call is read any more */
     _Atomic gboolean drained;   /* the same, for server_drain() */
     _Atomic gint64 busy;        /* calls open, and connections with output */
 };
+
+/** worker_wake_turn() - @queue has calls. Thread: the worker's. */
+void worker_wake_turn(Worker *worker);
 
 /** worker_init() - make the base and mailbox; no thread yet. */
 void worker_init(Worker *worker, guint number, const ServerOptions *options,

@@ -39,6 +39,9 @@ static const Setting settings[] = {
      1 << 20, "",
      "Connections at once, of the router and of each cell; more are closed. "
      "The limit of open files binds, too."},
+    {"queue-ms", SETTING_INT, PLACE(queue_ms), "3", 1, 60000, "ms",
+     "A call that would wait longer for its thread is refused as overloaded, "
+     "where calls have been waiting for a while."},
     {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "30", 1, 86400, "s",
      "Between two tail checkpoints of a cell."},
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",

@@ -23,6 +23,7 @@ typedef struct SoloOptions {
     gint64 admin_port;
     gint64 threads;
     gint64 connections_max; /* of the router and of each cell */
+    gint64 queue_ms;        /* likewise */
     gint64 checkpoint_s;
     gint64 memory_mb; /* of each cell; 0: cells share 60 % of the machine's */
     gint64 cache_mb;  /* of each cell */

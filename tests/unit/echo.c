@@ -83,6 +83,7 @@ echo_options(EchoServer *echo)
         .connections_max = 64,
         .frame_bytes_max = 4 << 20,
         .in_flight_max = 128,
+        .queue_ms = 60000,
         .methods = methods,
         .user_data = echo,
     };

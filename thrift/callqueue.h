@@ -1,0 +1,88 @@
+/*
+ * callqueue.h - calls that wait for their thread, bounded by time (private)
+ *
+ * Two questions are decided here. Whose call is next: callers share a thread
+ * by the time that their calls take (start-time fair queueing, Goyal, Vin and
+ * Cheng 1996), so that one with many or long calls makes itself wait and
+ * nobody else. Which call is refused at once: one that would wait longer than
+ * the limit. The limit is tight where a caller's calls have not been worked
+ * off for a while, and wide else, so that a burst or a pause is waited out and
+ * lasting overload is not (the controlled delay of Maurer, "Fail at scale",
+ * ACM Queue 2015).
+ *
+ * A caller is RequestContext.caller, hashed into one of CALLQUEUE_LANES lanes;
+ * callers that meet in one lane share it.
+ *
+ * Thread: the worker's. Times are CLOCK_MONOTONIC in nanoseconds.
+ */
+#pragma once
+
+#include "thrift/frame.h"
+
+#include <sys/queue.h>
+
+#define CALLQUEUE_LANES 1024
+/* How long a lane may go without being empty before its limit is tight, and
+   the wide limit. */
+#define CALLQUEUE_BURST_NS G_GINT64_CONSTANT(100000000)
+
+typedef struct Request Request;
+
+/* The calls of a caller, or of a few. */
+typedef struct CallLane {
+    TAILQ_HEAD(, Request) calls;   /* oldest first */
+    guint n;                       /* of them */
+    gint64 cost_ns;                /* of a call, moving average; 0: none yet */
+    gint64 used_ns;                /* of the thread; on the queue's scale */
+    gint64 empty_ns;               /* when it was last empty */
+    TAILQ_ENTRY(CallLane) in_busy; /* lanes with calls */
+} CallLane;
+
+typedef struct CallQueue {
+    TAILQ_HEAD(, CallLane) busy; /* with calls */
+    guint n_busy;
+    gint64 limit_ns;  /* of the wait; the tight one */
+    gint64 clock_ns;  /* used_ns of the lane served last */
+    gint64 cost_ns;   /* of a call, moving average of all */
+    gint64 begin_ns;  /* of this turn */
+    gint64 served_ns; /* by handlers in it */
+    double stretch;   /* turns take so many times what handlers do: sockets,
+                         answers from elsewhere, other processes */
+    gboolean left;    /* the last turn left calls waiting */
+    CallLane lanes[CALLQUEUE_LANES];
+} CallQueue;
+
+/** callqueue_now() - CLOCK_MONOTONIC in nanoseconds. */
+gint64 callqueue_now(void);
+
+void callqueue_init(CallQueue *queue, guint limit_ms);
+
+/** callqueue_lane() - the lane of whoever sent @frame. */
+CallLane *callqueue_lane(CallQueue *queue, const Frame *frame);
+
+/**
+ * callqueue_refuses() - whether one more call would wait for too long
+ *
+ * Effect: 0, or in how many milliseconds to try again.
+ */
+guint callqueue_refuses(const CallQueue *queue, const CallLane *lane,
+                        gint64 now_ns);
+
+/** callqueue_put() - to the end of @lane. Owns: borrows @request. */
+void callqueue_put(CallQueue *queue, CallLane *lane, Request *request,
+                   gint64 now_ns);
+
+/** callqueue_remove() - one that will not be served. */
+void callqueue_remove(CallQueue *queue, Request *request);
+
+/** callqueue_begin() - a turn of serving begins. */
+void callqueue_begin(CallQueue *queue, gint64 now_ns);
+
+/** callqueue_take() - whose turn it is, taken out; NULL: none waits. */
+Request *callqueue_take(CallQueue *queue, gint64 now_ns, CallLane **ret_lane);
+
+/** callqueue_charge() - the call taken last from @lane took @ns. */
+void callqueue_charge(CallQueue *queue, CallLane *lane, gint64 ns);
+
+/** callqueue_end() - a turn is over. TRUE: calls are waiting. */
+gboolean callqueue_end(CallQueue *queue);
