@@ -322,7 +322,7 @@ conn_call(Conn *conn, BenchMethod method, const RequestPattern *pattern,
     ensure(conn_room(conn) > 0);
     conn->seqid = conn->seqid == G_MAXINT32 ? 1 : conn->seqid + 1;
     conn->calls[(conn->first + conn->n) % depth] =
-        (ConnCall){due_ns, conn->seqid, method};
+        (ConnCall){due_ns, clock_ns(), conn->seqid, method};
     conn->n++;
     request_write(pattern, conn->seqid, ids, conn->out);
 }

@@ -19,7 +19,8 @@ typedef struct Conn Conn;
 
 /* A call under way. */
 typedef struct ConnCall {
-    gint64 due_ns; /* when it was to be sent; clock_ns() */
+    gint64 due_ns;  /* when it was to be sent; clock_ns() */
+    gint64 made_ns; /* when it was */
     gint32 seqid;
     BenchMethod method;
 } ConnCall;

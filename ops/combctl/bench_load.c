@@ -246,6 +246,9 @@ on_answered(const ConnCall *call, WireBytes message, gpointer user_data)
         result->answers[answer.kind]++;
         if (answer.kind == ANSWER_GOOD) {
             count_good(load, call, &answer);
+        } else if (answer.kind == ANSWER_OVERLOADED) {
+            latency_add(result->refused,
+                        (guint64)MAX(clock_ns() - call->made_ns, 0));
         }
     }
     return in_step;
@@ -417,6 +420,7 @@ set_up(Load *load, const LoadOptions *options, GError **error)
         load->result->latency[i] = latency_new();
     }
     load->result->late = latency_new();
+    load->result->refused = latency_new();
     return open_conns(load, error);
 }
 
@@ -471,4 +475,5 @@ load_result_clear(LoadResult *result)
         g_clear_pointer(&result->latency[i], latency_free);
     }
     g_clear_pointer(&result->late, latency_free);
+    g_clear_pointer(&result->refused, latency_free);
 }

@@ -46,6 +46,8 @@ typedef struct LoadResult {
     guint64 in_window;               /* good answers that came within it */
     Latency *latency[BENCH_METHODS]; /* of good answers; owned */
     Latency *late;                   /* open loop: due until sent; owned */
+    Latency *refused;                /* overloaded ones: sent until answered;
+                                        owned */
     guint64 entries;                 /* in good answers */
     guint64 incomplete;              /* good ones that say so */
     guint64 bytes_in;                /* of answers, within the window */

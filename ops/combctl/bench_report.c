@@ -145,6 +145,9 @@ report_json(const LoadOptions *options, const LoadResult *result)
             object, "sent_late_p99_us",
             json_real(US(latency_percentile(result->late, 99))));
     }
+    if (latency_count(result->refused) > 0) {
+        json_object_set_new(object, "refused", latency_json(result->refused));
+    }
     if (result->fault != NULL) {
         json_object_set_new(object, "fault", json_string(result->fault));
     }
@@ -220,6 +223,9 @@ report_text(const LoadOptions *options, const LoadResult *result)
     if (options->rate > 0) {
         printf("sent late    p99 %.0f us\n",
                US(latency_percentile(result->late, 99)));
+    }
+    if (latency_count(result->refused) > 0) {
+        print_latency("refused in", result->refused);
     }
     printf("own CPU      %.2f us a call\n",
            per_call(result->cpu_us, result->in_window));
