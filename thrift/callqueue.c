@@ -24,6 +24,12 @@
 #define STRETCH_MAX 50.0
 #define RETRY_MS_MAX 1000
 
+static void
+average(gint64 *value, gint64 sample)
+{
+    *value += (sample - *value) / WEIGHT;
+}
+
 gint64
 callqueue_now(void)
 {
@@ -39,7 +45,8 @@ callqueue_init(CallQueue *queue, guint limit_ms)
     TAILQ_INIT(&queue->busy);
     queue->limit_ns = (gint64)limit_ms * NS_PER_MS;
     queue->cost_ns = FIRST_COST_NS;
-    queue->stretch = 1;
+    queue->round_ns = 1;
+    queue->work_ns = 1;
     for (guint i = 0; i < CALLQUEUE_LANES; i++) {
         TAILQ_INIT(&queue->lanes[i].calls);
     }
@@ -75,8 +82,9 @@ guint
 callqueue_refuses(const CallQueue *queue, const CallLane *lane, gint64 now_ns)
 {
     guint sharers = lane->n > 0 ? queue->n_busy : queue->n_busy + 1;
-    double wait_ns =
-        (double)lane->n * (double)cost(queue, lane) * sharers * queue->stretch;
+    double stretch = (double)queue->round_ns / (double)MAX(queue->work_ns, 1);
+    double wait_ns = (double)lane->n * (double)cost(queue, lane) * sharers *
+                     CLAMP(stretch, 1, STRETCH_MAX);
     gint64 limit_ns = queue->limit_ns;
 
     if (lane->n == 0 || now_ns - lane->empty_ns < CALLQUEUE_BURST_NS) {
@@ -117,12 +125,9 @@ callqueue_remove(CallQueue *queue, Request *request)
 void
 callqueue_begin(CallQueue *queue, gint64 now_ns)
 {
-    if (queue->left && queue->served_ns > 0) {
-        double stretch =
-            (double)(now_ns - queue->begin_ns) / (double)queue->served_ns;
-
-        stretch = CLAMP(stretch, 1, STRETCH_MAX);
-        queue->stretch += (stretch - queue->stretch) / WEIGHT;
+    if (queue->left) {
+        average(&queue->round_ns, now_ns - queue->begin_ns);
+        average(&queue->work_ns, queue->served_ns);
     }
     queue->begin_ns = now_ns;
     queue->served_ns = 0;
@@ -159,12 +164,6 @@ callqueue_take(CallQueue *queue, gint64 now_ns, CallLane **ret_lane)
         lane->empty_ns = now_ns;
     }
     return request;
-}
-
-static void
-average(gint64 *value, gint64 sample)
-{
-    *value += (sample - *value) / WEIGHT;
 }
 
 void

@@ -46,9 +46,10 @@ typedef struct CallQueue {
     gint64 cost_ns;   /* of a call, moving average of all */
     gint64 begin_ns;  /* of this turn */
     gint64 served_ns; /* by handlers in it */
-    double stretch;   /* turns take so many times what handlers do: sockets,
-                         answers from elsewhere, other processes */
-    gboolean left;    /* the last turn left calls waiting */
+    gint64 round_ns; /* from turn to turn while calls wait, and what handlers */
+    gint64 work_ns;  /* took of it: moving averages. The rest is sockets,
+                        answers from elsewhere, other processes */
+    gboolean left;   /* the last turn left calls waiting */
     CallLane lanes[CALLQUEUE_LANES];
 } CallQueue;
 

@@ -1,17 +1,18 @@
 /*
  * connection.c - one peer of the server
  *
- * The life of a call: bytes arrive in @in; a whole frame is copied out into a
+ * The life of a call: bytes arrive in the worker's room, or in @in behind those
+ * of an unfinished frame; a whole frame is copied out into a
  * Request of its own, so that the handler may keep it; the frame is scanned.
  * The request waits in @calls, in order of arrival, and in its caller's lane
  * until its turn comes (callqueue.h): then the method is found and the handler
  * called. When it is answered, and every call before it, its reply moves to
  * @out by reference and goes to the kernel.
  *
- * All output is sent from the writable event, which an answer activates: the
- * answers of one round of the loop leave in one system call, and nothing is
- * closed or read on under a handler's feet. The same event, having sent,
- * looks at @in again, for bytes that a bound had held back.
+ * Output is sent when the worker's turn is over (connection_send()): the
+ * answers of a turn leave in one system call, and nothing is closed or read on
+ * under a handler's feet. Having sent, it looks at @in again, for bytes that a
+ * bound had held back.
  *
  * Bounds: a connection is not read while it has in_flight_max calls open,
  * while SERVER_OUTPUT_BYTES_MAX of answers wait, or while the server drains.
@@ -35,13 +36,15 @@
 
 #include "ops/kit/ensure.h"
 #include "ops/kit/logger.h"
+#include "thrift/recvbuf.h"
+#include "thrift/sendqueue.h"
 #include "thrift/tls_stream.h"
 #include "thrift/worker.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -54,11 +57,15 @@
 struct Connection {
     Worker *worker;              /* whose thread serves it */
     int fd;                      /* -1: closed, its last calls are open */
-    struct evbuffer *in;         /* received, not yet a request */
-    struct evbuffer *out;        /* answers the kernel has not taken */
+    RecvBuf in;                  /* received, not yet a request */
+    SendQueue out;               /* answers the kernel has not taken */
     struct event *readable;      /* pending while calls may come */
-    struct event *writable;      /* pending or active while @out has bytes */
+    struct event *writable;      /* pending while the kernel takes no more */
     struct event *stall;         /* pending while a frame is unfinished */
+    gboolean reading;            /* @readable is pending */
+    gboolean stalling;           /* @stall is */
+    gboolean blocked;            /* @writable is, for @out */
+    gboolean ready;              /* in worker->ready */
     TAILQ_HEAD(, Request) calls; /* oldest first */
     guint n_calls;               /* in @calls */
     guint n_held;                /* of them */
@@ -70,11 +77,12 @@ struct Connection {
     gboolean reread;             /* TLS reads on once it can write */
     gboolean rewrite;            /* TLS writes on once it can read */
     TAILQ_ENTRY(Connection) in_worker; /* worker->connections */
+    TAILQ_ENTRY(Connection) in_ready;  /* worker->ready */
 };
 
-/* Takes it off its connection and frees it. */
+/* Takes it off its connection's open calls. */
 static void
-end_call(Request *request)
+take_off(Request *request)
 {
     Connection *connection = request->connection;
 
@@ -85,6 +93,13 @@ end_call(Request *request)
     TAILQ_REMOVE(&connection->calls, request, in_order);
     connection->n_calls--;
     connection->worker->busy--;
+}
+
+/* Takes it off its connection and frees it. */
+static void
+end_call(Request *request)
+{
+    take_off(request);
     request_free(request);
 }
 
@@ -109,6 +124,20 @@ set_sending(Connection *connection, gboolean sending)
     }
 }
 
+static void
+set_ready(Connection *connection, gboolean ready)
+{
+    if (connection->ready == ready) {
+        return;
+    }
+    connection->ready = ready;
+    if (ready) {
+        TAILQ_INSERT_TAIL(&connection->worker->ready, connection, in_ready);
+    } else {
+        TAILQ_REMOVE(&connection->worker->ready, connection, in_ready);
+    }
+}
+
 /* May free the connection. Only calls that are being served stay. */
 static void
 connection_close(Connection *connection)
@@ -118,8 +147,9 @@ connection_close(Connection *connection)
     event_free(connection->readable);
     event_free(connection->writable);
     event_free(connection->stall);
-    evbuffer_free(connection->in);
-    evbuffer_free(connection->out);
+    recvbuf_drop(&connection->in, recvbuf_bytes(&connection->in).len);
+    sendqueue_clear(&connection->out);
+    set_ready(connection, FALSE);
     g_clear_pointer(&connection->tls, tls_stream_free);
     close(connection->fd);
     connection->fd = -1;
@@ -165,43 +195,26 @@ close_failed(Connection *connection)
 
 /* ---- sending ---- */
 
-/* The first bytes of @out, at most a record's; copied into @room where they
-   are not in one piece. */
-static const guint8 *
-next_record(Connection *connection, guint8 *room, gsize *ret_len)
-{
-    gsize len = MIN(evbuffer_get_length(connection->out), TLS_RECORD_BYTES);
-    struct evbuffer_iovec first = {0};
-
-    *ret_len = len;
-    evbuffer_peek(connection->out, (ev_ssize_t)len, NULL, &first, 1);
-    if (first.iov_len >= len) {
-        return first.iov_base;
-    }
-    evbuffer_copyout(connection->out, room, len);
-    return room;
-}
-
 /* As send_output(). */
 static gboolean
 send_records(Connection *connection)
 {
-    guint8 room[TLS_RECORD_BYTES];
+    guint8 record[TLS_RECORD_BYTES];
 
     connection->half_sent = FALSE;
     connection->rewrite = FALSE;
-    while (evbuffer_get_length(connection->out) > 0) {
-        gsize len, sent = 0;
-        const guint8 *data = next_record(connection, room, &len);
+    while (connection->out.bytes > 0) {
+        gsize len = sendqueue_copy(&connection->out, record, sizeof(record));
+        gsize sent = 0;
         TlsOutcome outcome =
-            tls_stream_write(connection->tls, data, len, &sent);
+            tls_stream_write(connection->tls, record, len, &sent);
 
         if (outcome != TLS_DONE) {
             connection->half_sent = TRUE;
             connection->rewrite = outcome == TLS_WANTS_READ;
             return outcome == TLS_WANTS_WRITE || outcome == TLS_WANTS_READ;
         }
-        evbuffer_drain(connection->out, sent);
+        sendqueue_drain(&connection->out, sent);
     }
     return TRUE;
 }
@@ -210,47 +223,26 @@ send_records(Connection *connection)
 static gboolean
 send_output(Connection *connection)
 {
-    struct evbuffer_iovec pieces[SEND_PIECES_MAX];
+    struct iovec pieces[SEND_PIECES_MAX];
+    const Worker *worker = connection->worker;
+    SendRoom room = {worker->room, WORKER_ROOM_BYTES};
 
     if (connection->tls != NULL) {
         return send_records(connection);
     }
+    while (connection->out.bytes > 0) {
+        struct msghdr header = {.msg_iov = pieces};
+        gssize sent;
 
-    while (evbuffer_get_length(connection->out) > 0) {
-        int n =
-            evbuffer_peek(connection->out, -1, NULL, pieces, SEND_PIECES_MAX);
-        struct msghdr header = {.msg_iov = pieces,
-                                .msg_iovlen = (gsize)MIN(n, SEND_PIECES_MAX)};
-        gssize sent = sendmsg(connection->fd, &header, MSG_NOSIGNAL);
-
+        header.msg_iovlen =
+            sendqueue_peek(&connection->out, room, pieces, SEND_PIECES_MAX);
+        sent = sendmsg(connection->fd, &header, MSG_NOSIGNAL);
         if (sent < 0) {
             return errno == EAGAIN || errno == EINTR;
         }
-        evbuffer_drain(connection->out, (gsize)sent);
+        sendqueue_drain(&connection->out, (gsize)sent);
     }
     return TRUE;
-}
-
-static void
-free_reply(const void *data, size_t len, void *user_data)
-{
-    (void)data;
-    (void)len;
-    g_byte_array_unref(user_data);
-}
-
-/* Moves the reply to the output and frees the request. */
-static void
-put_reply(Connection *connection, Request *request)
-{
-    GByteArray *reply = g_steal_pointer(&request->reply);
-    guint32 prefix = GUINT32_TO_BE(reply->len);
-
-    set_sending(connection, TRUE);
-    ensure(evbuffer_add(connection->out, &prefix, sizeof(prefix)) == 0);
-    ensure(evbuffer_add_reference(connection->out, reply->data, reply->len,
-                                  free_reply, reply) == 0);
-    end_call(request);
 }
 
 void
@@ -267,22 +259,24 @@ connection_answered(Request *request)
     }
     while ((first = TAILQ_FIRST(&connection->calls)) != NULL &&
            first->stage == CALL_ANSWERED) {
-        put_reply(connection, first);
+        take_off(first);
+        set_sending(connection, TRUE);
+        sendqueue_put(&connection->out, first);
     }
-    if (connection->sending &&
-        !event_pending(connection->writable, EV_WRITE, NULL)) {
-        event_active(connection->writable, EV_WRITE, 0);
+    if (connection->sending && !connection->blocked && !connection->reread) {
+        set_ready(connection, TRUE);
+        worker_wake_send(connection->worker);
     }
 }
 
 /* ---- calls ---- */
 
-/* Takes @bytes, a whole message. NULL, or why it closes the connection. */
+/* Takes @message. NULL, or why it closes the connection. */
 static const char *
-take_call(Connection *connection, GByteArray *bytes)
+take_call(Connection *connection, WireBytes message)
 {
     const char *fault = NULL;
-    Request *request = request_new(connection, bytes, &fault);
+    Request *request = request_new(connection, message, &fault);
 
     if (request == NULL) {
         return fault;
@@ -294,42 +288,19 @@ take_call(Connection *connection, GByteArray *bytes)
     return NULL;
 }
 
-/* The length of the frame that begins @in; FALSE: its prefix is not there. */
+/* The length of the frame that begins @bytes; FALSE: its prefix is not there.
+ */
 static gboolean
-peek_length(const Connection *connection, gsize *ret_len)
+peek_length(WireBytes bytes, gsize *ret_len)
 {
     guint32 prefix;
 
-    if (evbuffer_copyout(connection->in, &prefix, PREFIX_BYTES) <
-        (ev_ssize_t)PREFIX_BYTES) {
+    if (bytes.len < PREFIX_BYTES) {
         return FALSE;
     }
+    memcpy(&prefix, bytes.data, PREFIX_BYTES);
     *ret_len = GUINT32_FROM_BE(prefix);
     return TRUE;
-}
-
-/* The next whole message, for the caller to own; NULL: none yet, or a fault. */
-static GByteArray *
-take_message(Connection *connection, const char **ret_fault)
-{
-    GByteArray *bytes;
-    gsize len;
-
-    if (!peek_length(connection, &len)) {
-        return NULL;
-    }
-    if (len > connection->worker->options->frame_bytes_max) {
-        *ret_fault = "frame longer than the limit, or not framed Thrift";
-        return NULL;
-    }
-    if (evbuffer_get_length(connection->in) < PREFIX_BYTES + len) {
-        return NULL;
-    }
-    bytes = g_byte_array_sized_new((guint)len);
-    g_byte_array_set_size(bytes, (guint)len);
-    evbuffer_drain(connection->in, PREFIX_BYTES);
-    evbuffer_remove(connection->in, bytes->data, len);
-    return bytes;
 }
 
 static gboolean
@@ -339,15 +310,29 @@ may_read(const Connection *connection)
 
     return !connection->ended && !worker->draining && !connection->half_sent &&
            connection->n_calls < worker->options->in_flight_max &&
-           evbuffer_get_length(connection->out) < SERVER_OUTPUT_BYTES_MAX;
+           connection->out.bytes < SERVER_OUTPUT_BYTES_MAX;
 }
 
 /* Whether a frame has begun to arrive. */
 static gboolean
 is_midway(const Connection *connection)
 {
-    return evbuffer_get_length(connection->in) > 0 ||
+    return connection->in.data != NULL ||
            (connection->tls != NULL && tls_stream_is_midway(connection->tls));
+}
+
+static void
+set_reading(Connection *connection, gboolean reading)
+{
+    if (connection->reading == reading) {
+        return;
+    }
+    connection->reading = reading;
+    if (reading) {
+        event_add(connection->readable, NULL);
+    } else {
+        event_del(connection->readable);
+    }
 }
 
 /* Waits for more bytes, or not; a frame once begun has its time. */
@@ -355,18 +340,16 @@ static void
 watch(Connection *connection, gboolean new_frame)
 {
     gboolean reading = may_read(connection);
+    gboolean stalling =
+        connection->rewrite || (reading && is_midway(connection));
 
-    if (reading || connection->rewrite) {
-        event_add(connection->readable, NULL);
-    } else {
-        event_del(connection->readable);
-    }
-    if (!connection->rewrite && (!reading || !is_midway(connection))) {
-        event_del(connection->stall);
-    } else if (new_frame ||
-               !event_pending(connection->stall, EV_TIMEOUT, NULL)) {
+    set_reading(connection, reading || connection->rewrite);
+    if (stalling && (new_frame || !connection->stalling)) {
         event_add(connection->stall, &connection->worker->stall);
+    } else if (!stalling && connection->stalling) {
+        event_del(connection->stall);
     }
+    connection->stalling = stalling;
 }
 
 gboolean
@@ -374,7 +357,7 @@ connection_serves(Request *request)
 {
     Connection *connection = request->connection;
 
-    if (evbuffer_get_length(connection->out) < SERVER_OUTPUT_BYTES_MAX) {
+    if (connection->out.bytes < SERVER_OUTPUT_BYTES_MAX) {
         request->stage = CALL_SERVED;
         return TRUE;
     }
@@ -392,7 +375,7 @@ release_held(Connection *connection)
     Request *request;
 
     if (connection->n_held == 0 ||
-        evbuffer_get_length(connection->out) >= SERVER_OUTPUT_BYTES_MAX) {
+        connection->out.bytes >= SERVER_OUTPUT_BYTES_MAX) {
         return;
     }
     now_ns = callqueue_now();
@@ -406,19 +389,53 @@ release_held(Connection *connection)
     worker_wake_turn(worker);
 }
 
-/* Takes in what has arrived, as far as bounds allow. May free the connection.
+/* Takes calls from @bytes, as far as bounds allow; how many bytes of them.
+ *ret_fault: what is wrong with those that follow. */
+static gsize
+take_calls(Connection *connection, WireBytes bytes, const char **ret_fault)
+{
+    WireBytes left = bytes;
+    gsize len;
+
+    while (*ret_fault == NULL && may_read(connection) &&
+           peek_length(left, &len)) {
+        if (len > connection->worker->options->frame_bytes_max) {
+            *ret_fault = "frame longer than the limit, or not framed Thrift";
+            break;
+        }
+        if (left.len < PREFIX_BYTES + len) {
+            break;
+        }
+        *ret_fault =
+            take_call(connection, (WireBytes){left.data + PREFIX_BYTES, len});
+        left.data += PREFIX_BYTES + len;
+        left.len -= PREFIX_BYTES + len;
+    }
+    return bytes.len - left.len;
+}
+
+/*
+ * Takes in what has arrived, as far as bounds allow: what is kept in @in, or
+ * @fresh where nothing is, of which it keeps the rest. May free the connection.
  */
 static void
-advance(Connection *connection)
+advance(Connection *connection, WireBytes fresh)
 {
+    RecvBuf *in = &connection->in;
     const char *fault = NULL;
-    gboolean taken = FALSE;
-    GByteArray *message;
+    gsize taken;
 
-    while (fault == NULL && may_read(connection) &&
-           (message = take_message(connection, &fault)) != NULL) {
-        fault = take_call(connection, message);
-        taken = TRUE;
+    if (in->data != NULL) {
+        taken = take_calls(connection, recvbuf_bytes(in), &fault);
+        recvbuf_drop(in, taken);
+    } else {
+        taken = take_calls(connection, fresh, &fault);
+        if (taken < fresh.len) {
+            gsize rest = fresh.len - taken;
+
+            memcpy(recvbuf_space(in, rest), fresh.data + taken, rest);
+            recvbuf_added(in, rest);
+        }
     }
     if (fault != NULL) {
         connection->worker->counters->bad_frames++;
@@ -427,61 +444,53 @@ advance(Connection *connection)
                !connection->sending) {
         connection_close(connection);
     } else {
-        watch(connection, taken);
+        watch(connection, taken > 0);
     }
 }
 
 /* ---- events ---- */
 
-/* Like read(2). A long frame is read in larger pieces. */
-static gssize
-receive(Connection *connection)
+/* Where the next bytes go: behind those of an unfinished frame, more of a long
+   one at once; else the worker's room, so that idle peers need none. */
+static guint8 *
+receive_room(Connection *connection, gsize *ret_len)
 {
-    struct evbuffer_iovec room[2];
+    WireBytes have = recvbuf_bytes(&connection->in);
     gsize want = 0;
-    gssize got;
-    int n;
 
-    if (peek_length(connection, &want)) {
-        want = want + PREFIX_BYTES - evbuffer_get_length(connection->in);
+    if (have.len == 0) {
+        *ret_len = WORKER_ROOM_BYTES;
+        return connection->worker->room;
     }
-    want = CLAMP(want, READ_BYTES_MIN, READ_BYTES_MAX);
-    n = evbuffer_reserve_space(connection->in, (ev_ssize_t)want, room, 2);
-    ensure(n > 0);
-    got = readv(connection->fd, room, n);
-    if (got <= 0) {
-        return got;
+    if (peek_length(have, &want)) {
+        want = want + PREFIX_BYTES - MIN(have.len, want);
     }
-    room[0].iov_len = MIN(room[0].iov_len, (gsize)got);
-    if (n == 2) {
-        room[1].iov_len = (gsize)got - room[0].iov_len;
-    }
-    ensure(evbuffer_commit_space(connection->in, room, n) == 0);
-    return got;
+    *ret_len = CLAMP(want, READ_BYTES_MIN, READ_BYTES_MAX);
+    return recvbuf_space(&connection->in, *ret_len);
 }
 
-/* One record, as a read takes no more than has come: an end that follows it
-   is seen after its calls have been taken. */
-static TlsOutcome
-receive_record(Connection *connection)
+/* @len bytes came to the room. May free the connection. */
+static void
+received(Connection *connection, const guint8 *room, gsize len)
 {
-    struct evbuffer_iovec room;
-    TlsOutcome outcome;
-    int n = evbuffer_reserve_space(connection->in, (ev_ssize_t)TLS_RECORD_BYTES,
-                                   &room, 1);
+    WireBytes fresh = {room, len};
 
-    ensure(n == 1);
-    outcome = tls_stream_read(connection->tls, room.iov_base, room.iov_len,
-                              &room.iov_len);
-    ensure(evbuffer_commit_space(connection->in, &room, 1) == 0);
-    return outcome;
+    if (connection->in.data != NULL) {
+        recvbuf_added(&connection->in, len);
+        fresh.len = 0;
+    }
+    advance(connection, fresh);
 }
 
 /* May free the connection. */
 static void
 read_record(Connection *connection)
 {
-    TlsOutcome outcome = receive_record(connection);
+    gsize len, got = 0;
+    guint8 *room = receive_room(connection, &len);
+    /* A read takes no more than has come: an end that follows it is seen after
+       its calls have been taken. */
+    TlsOutcome outcome = tls_stream_read(connection->tls, room, len, &got);
 
     if (outcome == TLS_CUT || outcome == TLS_BROKEN) {
         close_failed(connection);
@@ -492,7 +501,7 @@ read_record(Connection *connection)
     if (connection->reread) {
         event_add(connection->writable, &connection->worker->stall);
     }
-    advance(connection);
+    received(connection, room, got);
 }
 
 /* Gets on with the handshake. May free the connection. */
@@ -503,14 +512,14 @@ shake(Connection *connection)
     case TLS_DONE:
         connection->shaking = FALSE;
         event_del(connection->writable);
-        advance(connection);
+        advance(connection, (WireBytes){NULL, 0});
         break;
     case TLS_WANTS_READ:
         event_del(connection->writable);
-        event_add(connection->readable, NULL);
+        set_reading(connection, TRUE);
         break;
     case TLS_WANTS_WRITE:
-        event_del(connection->readable);
+        set_reading(connection, FALSE);
         event_add(connection->writable, NULL);
         break;
     case TLS_ENDED:
@@ -542,6 +551,8 @@ static void
 on_readable(evutil_socket_t fd, short what, void *user_data)
 {
     Connection *connection = user_data;
+    guint8 *room;
+    gsize len;
     gssize got;
 
     (void)fd;
@@ -549,7 +560,8 @@ on_readable(evutil_socket_t fd, short what, void *user_data)
     if (read_tls(connection)) {
         return;
     }
-    got = receive(connection);
+    room = receive_room(connection, &len);
+    got = recv(connection->fd, room, len, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
@@ -558,7 +570,30 @@ on_readable(evutil_socket_t fd, short what, void *user_data)
         return;
     }
     connection->ended = got == 0;
-    advance(connection);
+    received(connection, room, (gsize)got);
+}
+
+void
+connection_send(Connection *connection)
+{
+    set_ready(connection, FALSE);
+    connection->blocked = FALSE;
+    if (!send_output(connection)) {
+        close_failed(connection);
+        return;
+    }
+    if (connection->out.bytes == 0) {
+        set_sending(connection, FALSE);
+    } else if (!connection->rewrite) {
+        connection->blocked = TRUE;
+        event_add(connection->writable, &connection->worker->stall);
+    }
+    release_held(connection);
+    if (connection->reread && !connection->half_sent) {
+        read_record(connection);
+    } else {
+        advance(connection, (WireBytes){NULL, 0});
+    }
 }
 
 static void
@@ -570,26 +605,10 @@ on_writable(evutil_socket_t fd, short what, void *user_data)
     if ((what & EV_TIMEOUT) != 0) {
         connection->worker->counters->stalled++;
         close_for(connection, "answers not read in time");
-        return;
-    }
-    if (connection->shaking) {
+    } else if (connection->shaking) {
         shake(connection);
-        return;
-    }
-    if (!send_output(connection)) {
-        close_failed(connection);
-        return;
-    }
-    if (evbuffer_get_length(connection->out) == 0) {
-        set_sending(connection, FALSE);
-    } else if (!connection->rewrite) {
-        event_add(connection->writable, &connection->worker->stall);
-    }
-    release_held(connection);
-    if (connection->reread && !connection->half_sent) {
-        read_record(connection);
     } else {
-        advance(connection);
+        connection_send(connection);
     }
 }
 
@@ -619,14 +638,12 @@ connection_open(Worker *worker, int fd)
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     connection->worker = worker;
     connection->fd = fd;
-    connection->in = evbuffer_new();
-    connection->out = evbuffer_new();
+    sendqueue_init(&connection->out);
     connection->readable = event_new(worker->base, fd, EV_READ | EV_PERSIST,
                                      on_readable, connection);
     connection->writable =
         event_new(worker->base, fd, EV_WRITE, on_writable, connection);
     connection->stall = event_new(worker->base, -1, 0, on_stall, connection);
-    ensure(connection->in != NULL && connection->out != NULL);
     ensure(connection->readable != NULL && connection->writable != NULL);
     ensure(connection->stall != NULL);
     TAILQ_INIT(&connection->calls);
@@ -634,7 +651,8 @@ connection_open(Worker *worker, int fd)
     if (worker->options->tls != NULL) {
         connection->tls = tls_stream_new(worker->options->tls, fd, NULL);
         connection->shaking = TRUE;
-        event_add(connection->readable, NULL);
+        set_reading(connection, TRUE);
+        connection->stalling = TRUE;
         event_add(connection->stall, &worker->stall);
     } else {
         watch(connection, FALSE);

@@ -24,24 +24,25 @@ typedef enum CallStage {
 
 struct Request {
     Connection *connection; /* outlives its requests */
-    GByteArray *bytes;      /* the message; owned */
     Frame frame;            /* borrows from @bytes */
+    gsize len;              /* of @bytes */
     gint64 received_us;     /* when it was whole */
     GByteArray *reply;      /* owned; NULL until request_reply() */
     CallStage stage;
-    TAILQ_ENTRY(Request) in_order; /* the connection's calls */
+    TAILQ_ENTRY(Request) in_order; /* the connection's calls, or answers */
     CallLane *lane;                /* where it waits, or waited */
     TAILQ_ENTRY(Request) in_lane;  /* @lane's calls */
     STAILQ_ENTRY(Request) in_mail; /* the worker's mailbox */
+    guint8 bytes[];                /* the message */
 };
 
 /**
  * request_new() - a call from a whole message
  *
- * Owns:  takes @bytes.
+ * Owns:  copies @message.
  * Fails: NULL and *ret_fault, the words for the log, where it is no call.
  */
-Request *request_new(Connection *connection, GByteArray *bytes,
+Request *request_new(Connection *connection, WireBytes message,
                      const char **ret_fault);
 
 /** request_serve() - call the method's handler, or answer that there is none.
@@ -79,6 +80,9 @@ void connection_answered(Request *request);
  * Effect: FALSE: @request is held, and waits again once they are read.
  */
 gboolean connection_serves(Request *request);
+
+/** connection_send() - give the kernel what it takes. May free it. */
+void connection_send(Connection *connection);
 
 /** connection_quiet() - read no more calls (the worker is draining). */
 void connection_quiet(Connection *connection);

@@ -21,7 +21,7 @@ request_frame(const Request *request)
 WireBytes
 request_bytes(const Request *request)
 {
-    return (WireBytes){request->bytes->data, request->bytes->len};
+    return (WireBytes){request->bytes, request->len};
 }
 
 gint64
@@ -44,9 +44,9 @@ request_thread(const Request *request)
 
 /* NULL where @bytes is a whole call, else what is wrong with it. */
 static const char *
-scan_call(const GByteArray *bytes, Frame *ret_frame)
+scan_call(const Request *request, Frame *ret_frame)
 {
-    switch (frame_scan(bytes->data, bytes->len, ret_frame)) {
+    switch (frame_scan(request->bytes, request->len, ret_frame)) {
     case FRAME_OK:
         return ret_frame->kind == FRAME_CALL ? NULL : "not a call";
     case FRAME_NOT_THRIFT:
@@ -60,14 +60,17 @@ scan_call(const GByteArray *bytes, Frame *ret_frame)
 }
 
 Request *
-request_new(Connection *connection, GByteArray *bytes, const char **ret_fault)
+request_new(Connection *connection, WireBytes message, const char **ret_fault)
 {
-    Request *request = g_new0(Request, 1);
-    const char *fault = scan_call(bytes, &request->frame);
+    Request *request = g_malloc(sizeof(*request) + message.len);
+    const char *fault;
 
+    memset(request, 0, sizeof(*request));
+    memcpy(request->bytes, message.data, message.len);
+    request->len = message.len;
     request->connection = connection;
-    request->bytes = bytes;
     request->received_us = g_get_monotonic_time();
+    fault = scan_call(request, &request->frame);
     if (fault != NULL) {
         request_free(request);
         *ret_fault = fault;
@@ -162,7 +165,6 @@ request_begin(Request *request, Worker *worker)
 void
 request_free(Request *request)
 {
-    g_byte_array_unref(request->bytes);
     if (request->reply != NULL) {
         g_byte_array_unref(request->reply);
     }

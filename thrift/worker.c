@@ -156,6 +156,29 @@ on_turn(evutil_socket_t fd, short what, void *user_data)
     }
 }
 
+static void
+on_send(evutil_socket_t fd, short what, void *user_data)
+{
+    Worker *worker = user_data;
+    Connection *connection;
+
+    (void)fd;
+    (void)what;
+    while ((connection = TAILQ_FIRST(&worker->ready)) != NULL) {
+        connection_send(connection);
+    }
+    worker->waking = FALSE;
+}
+
+void
+worker_wake_send(Worker *worker)
+{
+    if (!worker->waking) {
+        worker->waking = TRUE;
+        event_active(worker->send, EV_TIMEOUT, 0);
+    }
+}
+
 void
 worker_wake_turn(Worker *worker)
 {
@@ -189,6 +212,10 @@ worker_init(Worker *worker, guint number, const ServerOptions *options,
     worker->wake = event_new(worker->base, worker->wake_fd,
                              EV_READ | EV_PERSIST, on_wake, worker);
     ensure(worker->wake != NULL && event_add(worker->wake, NULL) == 0);
+    TAILQ_INIT(&worker->ready);
+    worker->room = g_malloc(WORKER_ROOM_BYTES);
+    worker->send = event_new(worker->base, -1, 0, on_send, worker);
+    ensure(worker->send != NULL);
     worker->turn = event_new(worker->base, -1, 0, on_turn, worker);
     ensure(worker->turn != NULL);
     callqueue_init(&worker->queue, options->queue_ms);
@@ -285,6 +312,8 @@ worker_clear(Worker *worker)
     pthread_mutex_destroy(&mail->lock);
     stop_listening(worker);
     event_free(worker->turn);
+    event_free(worker->send);
+    g_free(worker->room);
     event_free(worker->wake);
     event_base_free(worker->base);
     close(worker->wake_fd);

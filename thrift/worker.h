@@ -27,6 +27,9 @@ typedef struct ServerCounters {
 typedef TAILQ_HEAD(ConnectionList, Connection) ConnectionList;
 typedef STAILQ_HEAD(RequestMail, Request) RequestMail;
 
+/* Large enough for what many peers send meanwhile, and a TLS record. */
+#define WORKER_ROOM_BYTES ((gsize)64 << 10)
+
 /* What others have left for the worker. */
 typedef struct Mailbox {
     pthread_mutex_t lock;
@@ -43,10 +46,14 @@ struct Worker {
     pthread_t thread;             /* for the join */
     pthread_t self;               /* the same, set by the thread itself */
     struct event_base *base;
-    struct event *acceptable;   /* the listener; of one worker, else NULL */
-    struct event *wake;         /* on wake_fd */
-    int wake_fd;                /* eventfd: there is mail */
-    Mailbox mail;               /* any thread, under its lock */
+    struct event *acceptable; /* the listener; of one worker, else NULL */
+    struct event *wake;       /* on wake_fd */
+    int wake_fd;              /* eventfd: there is mail */
+    Mailbox mail;             /* any thread, under its lock */
+    guint8 *room;             /* WORKER_ROOM_BYTES, for a read or write */
+    ConnectionList ready;     /* with answers to send; @send is active */
+    struct event *send;
+    gboolean waking;            /* @send is active */
     CallQueue queue;            /* calls that wait to be served */
     struct event *turn;         /* pending or active while @queue has calls */
     ConnectionList connections; /* open, or closed with calls open */
@@ -55,6 +62,9 @@ struct Worker {
     _Atomic gboolean drained;   /* the same, for server_drain() */
     _Atomic gint64 busy;        /* calls open, and connections with output */
 };
+
+/** worker_wake_send() - @ready is not empty. Thread: the worker's. */
+void worker_wake_send(Worker *worker);
 
 /** worker_wake_turn() - @queue has calls. Thread: the worker's. */
 void worker_wake_turn(Worker *worker);
