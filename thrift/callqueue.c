@@ -24,10 +24,12 @@
 #define STRETCH_MAX 50.0
 #define RETRY_MS_MAX 1000
 
+/* One sample at most doubles it: to have been preempted says little. */
 static void
 average(gint64 *value, gint64 sample)
 {
-    *value += (sample - *value) / WEIGHT;
+    *value += (MIN(sample, (WEIGHT + 1) * *value) - *value) / WEIGHT;
+    *value = MAX(*value, 1);
 }
 
 gint64
@@ -45,8 +47,8 @@ callqueue_init(CallQueue *queue, guint limit_ms)
     TAILQ_INIT(&queue->busy);
     queue->limit_ns = (gint64)limit_ms * NS_PER_MS;
     queue->cost_ns = FIRST_COST_NS;
-    queue->round_ns = 1;
-    queue->work_ns = 1;
+    queue->round_ns = FIRST_COST_NS;
+    queue->work_ns = FIRST_COST_NS;
     for (guint i = 0; i < CALLQUEUE_LANES; i++) {
         TAILQ_INIT(&queue->lanes[i].calls);
     }
@@ -82,12 +84,12 @@ guint
 callqueue_refuses(const CallQueue *queue, const CallLane *lane, gint64 now_ns)
 {
     guint sharers = lane->n > 0 ? queue->n_busy : queue->n_busy + 1;
-    double stretch = (double)queue->round_ns / (double)MAX(queue->work_ns, 1);
+    double stretch = (double)queue->round_ns / (double)queue->work_ns;
     double wait_ns = (double)lane->n * (double)cost(queue, lane) * sharers *
                      CLAMP(stretch, 1, STRETCH_MAX);
     gint64 limit_ns = queue->limit_ns;
 
-    if (lane->n == 0 || now_ns - lane->empty_ns < CALLQUEUE_BURST_NS) {
+    if (lane->n == 0 || now_ns - lane->empty_ns < CALLQUEUE_BUSY_NS) {
         limit_ns = MAX(limit_ns, CALLQUEUE_BURST_NS);
     }
     if (wait_ns <= (double)limit_ns) {

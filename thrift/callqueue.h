@@ -22,9 +22,10 @@
 #include <sys/queue.h>
 
 #define CALLQUEUE_LANES 1024
-/* How long a lane may go without being empty before its limit is tight, and
-   the wide limit. */
-#define CALLQUEUE_BURST_NS G_GINT64_CONSTANT(100000000)
+/* How long a lane may go without being empty before its limit is tight; and the
+   wide limit: the work that a pause of 50 ms leaves at half load. */
+#define CALLQUEUE_BUSY_NS G_GINT64_CONSTANT(100000000)
+#define CALLQUEUE_BURST_NS G_GINT64_CONSTANT(25000000)
 
 typedef struct Request Request;
 

@@ -20,7 +20,7 @@
 
 /* So long calls are served between two looks at the sockets: a look costs
    about a microsecond, and whoever arrives waits at most so long for it. */
-#define TURN_NS 200000
+#define TURN_NS 1000000
 
 static gboolean
 is_own_thread(const Worker *worker)
