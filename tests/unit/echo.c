@@ -60,6 +60,14 @@ on_thread(Request *request, gpointer user_data)
 }
 
 static void
+on_nap(Request *request, gpointer user_data)
+{
+    (void)user_data;
+    g_usleep((gulong)frame_i64(request_frame(request), 1, 0));
+    echo_reply(request);
+}
+
+static void
 on_length(Request *request, gpointer user_data)
 {
     GByteArray *message = reply_begin(request);
@@ -71,7 +79,8 @@ on_length(Request *request, gpointer user_data)
 
 static const ServerMethod methods[] = {
     {"echo", on_echo},     {"hold", on_hold},     {"blob", on_blob},
-    {"thread", on_thread}, {"length", on_length}, {NULL, NULL},
+    {"thread", on_thread}, {"length", on_length}, {"nap", on_nap},
+    {NULL, NULL},
 };
 
 ServerOptions

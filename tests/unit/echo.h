@@ -3,7 +3,8 @@
  *
  * "echo" answers at once with its argument 1; "hold" puts the request aside
  * until the test, another thread, answers it; "blob" answers with so many
- * bytes; "thread" tells which thread serves; "length" tells the message's.
+ * bytes; "thread" tells which thread serves; "length" tells the message's;
+ * "nap" keeps its thread for so many microseconds.
  */
 #pragma once
 

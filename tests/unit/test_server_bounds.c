@@ -103,6 +103,67 @@ test_in_flight(void)
     echo_stop(&f);
 }
 
+/* The retry_after_ms of an Overloaded, or 0: an answer of another kind. */
+static gint32
+retry_after_ms(const GByteArray *message)
+{
+    WireReader reader;
+    Frame frame;
+
+    g_assert_cmpint(frame_scan(message->data, message->len, &frame), ==,
+                    FRAME_OK);
+    if (!frame_struct(&frame, 3, &reader)) {
+        return 0;
+    }
+    while (reader.at < reader.end) {
+        WireField field;
+
+        g_assert_true(wire_read_field(&reader, &field));
+        if (field.id == 1) {
+            return wire_read_i32(&reader);
+        }
+        wire_skip(&reader, field.type);
+    }
+    return 0;
+}
+
+/* What would wait for longer than a burst is refused, in the order of the
+   calls; with the queue gone all is as before. */
+static void
+test_overload(void)
+{
+    enum { CALLS = 100, NAP_US = 5000 };
+    EchoServer f;
+    ServerOptions options = echo_options(&f);
+    guint good = 0;
+    int fd;
+
+    options.queue_ms = 1;
+    fd = peer_connect(echo_start_with(&f, &options));
+    peer_send(fd, peer_call("nap", 0, NAP_US));
+    peer_expect(fd, 0, NAP_US);
+    for (gint32 i = 1; i <= CALLS; i++) {
+        peer_send(fd, peer_call("nap", i, NAP_US));
+    }
+    for (gint32 i = 1; i <= CALLS; i++) {
+        g_autoptr(GByteArray) answer = peer_receive(fd);
+        Frame frame;
+
+        g_assert_nonnull(answer);
+        g_assert_cmpint(frame_scan(answer->data, answer->len, &frame), ==,
+                        FRAME_OK);
+        g_assert_cmpint(frame.seqid, ==, i);
+        good += retry_after_ms(answer) == 0 ? 1 : 0;
+    }
+    g_assert_cmpuint(good, >, 0);
+    g_assert_cmpuint(good, <, CALLS);
+    g_assert_cmpuint(echo_stats(&f).overloaded, ==, CALLS - good);
+    peer_send(fd, peer_call("nap", 0, NAP_US));
+    peer_expect(fd, 0, NAP_US);
+    close(fd);
+    echo_stop(&f);
+}
+
 /* Past connections_max a peer is closed at once; a place is used again. */
 static void
 test_connections_max(void)
@@ -229,6 +290,7 @@ main(int argc, char **argv)
     g_test_add_func("/server-bounds/garbage", test_garbage);
     g_test_add_func("/server-bounds/truncated", test_truncated);
     g_test_add_func("/server-bounds/in-flight", test_in_flight);
+    g_test_add_func("/server-bounds/overload", test_overload);
     g_test_add_func("/server-bounds/connections-max", test_connections_max);
     g_test_add_func("/server-bounds/slow-sender", test_slow_sender);
     g_test_add_func("/server-bounds/dripping-sender", test_dripping_sender);
