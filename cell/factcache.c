@@ -30,8 +30,13 @@
 /* The small queue is held to this part of the shard. */
 #define SMALL_PART 10u
 #define ASKED_MAX 3u
+/* A fact's head and the first of its bytes. */
+#define CACHE_LINE 64u
+#define PREFETCH_LINES 4u
 
 typedef struct FactQueue FactQueue;
+/* Written under a shard's lock; factcache_prefetch_fact() reads it without. */
+typedef CachedFact *_Atomic FactLink;
 
 struct CachedFact {
     _Atomic guint refs; /* readers', and the shard's while it is kept */
@@ -39,7 +44,7 @@ struct CachedFact {
     FactQuery query;
     guint64 hash;
     FactQueue *queue;  /* it is in; NULL: none */
-    CachedFact *chain; /* the next of its bucket */
+    FactLink chain;    /* the next of its bucket */
     CachedFact *newer; /* in the queue */
     CachedFact *older;
     gsize len;
@@ -54,8 +59,8 @@ struct FactQueue {
 
 typedef struct FactShard {
     pthread_mutex_t lock;
-    CachedFact **table; /* chains by hash; owned, references too */
-    guint32 *ghosts;    /* high halves of hashes, by hash; owned */
+    FactLink *table; /* chains by hash; owned, references too */
+    guint32 *ghosts; /* high halves of hashes, by hash; owned */
     FactQueue small;
     FactQueue main;
 } FactShard;
@@ -106,7 +111,7 @@ factcache_new(gsize bytes)
     for (guint i = 0; i < cache->n_shards; i++) {
         FactShard *shard = &cache->shards[i];
         pthread_mutex_init(&shard->lock, NULL);
-        shard->table = g_new0(CachedFact *, table);
+        shard->table = g_new0(FactLink, table);
         shard->ghosts = g_new0(guint32, table);
     }
     return cache;
@@ -190,14 +195,27 @@ factcache_shard(const FactCache *cache, guint64 hash)
     return &cache->shards[(hash >> 58) & (cache->n_shards - 1)];
 }
 
-static CachedFact **
+static CachedFact *
+fact_at(const FactLink *link)
+{
+    return atomic_load_explicit(link, memory_order_relaxed);
+}
+
+static void
+fact_put_at(FactLink *link, CachedFact *fact)
+{
+    atomic_store_explicit(link, fact, memory_order_relaxed);
+}
+
+static FactLink *
 shard_find(const FactCache *cache, FactShard *shard, const FactQuery *query,
            guint64 hash)
 {
-    CachedFact **at = &shard->table[hash & cache->table_mask];
-    while (*at != NULL &&
-           ((*at)->query.id != query->id || (*at)->query.kind != query->kind)) {
-        at = &(*at)->chain;
+    FactLink *at = &shard->table[hash & cache->table_mask];
+    CachedFact *fact;
+    while ((fact = fact_at(at)) != NULL &&
+           (fact->query.id != query->id || fact->query.kind != query->kind)) {
+        at = &fact->chain;
     }
     return at;
 }
@@ -205,9 +223,9 @@ shard_find(const FactCache *cache, FactShard *shard, const FactQuery *query,
 static void
 shard_drop(const FactCache *cache, FactShard *shard, CachedFact *fact)
 {
-    CachedFact **at = shard_find(cache, shard, &fact->query, fact->hash);
-    ensure(*at == fact);
-    *at = fact->chain;
+    FactLink *at = shard_find(cache, shard, &fact->query, fact->hash);
+    ensure(fact_at(at) == fact);
+    fact_put_at(at, fact_at(&fact->chain));
     queue_remove(fact);
     cachedfact_unref(fact);
 }
@@ -261,8 +279,8 @@ shard_evict(const FactCache *cache, FactShard *shard)
 static void
 shard_insert(const FactCache *cache, FactShard *shard, CachedFact *fact)
 {
-    CachedFact **at = shard_find(cache, shard, &fact->query, fact->hash);
-    CachedFact *old = *at;
+    FactLink *at = shard_find(cache, shard, &fact->query, fact->hash);
+    CachedFact *old = fact_at(at);
     FactQueue *queue = &shard->small;
     if (old != NULL) {
         if (old->query.commits >= fact->query.commits) {
@@ -279,7 +297,7 @@ shard_insert(const FactCache *cache, FactShard *shard, CachedFact *fact)
             queue = &shard->main;
         }
     }
-    *at = cachedfact_ref(fact);
+    fact_put_at(at, cachedfact_ref(fact));
     queue_push(queue, fact);
     shard_evict(cache, shard);
 }
@@ -297,6 +315,21 @@ factcache_prefetch(const FactCache *cache, FactKind kind, gint64 id)
     }
 }
 
+void
+factcache_prefetch_fact(const FactCache *cache, FactKind kind, gint64 id)
+{
+    if (cache->n_shards > 0) {
+        guint64 hash = fact_hash(kind, id);
+        const FactShard *shard = factcache_shard(cache, hash);
+        /* An address only: nothing at it is read here. */
+        const char *fact =
+            (const char *)fact_at(&shard->table[hash & cache->table_mask]);
+        for (guint i = 0; i < PREFETCH_LINES; i++) {
+            __builtin_prefetch(fact + i * CACHE_LINE);
+        }
+    }
+}
+
 CachedFact *
 factcache_get(FactCache *cache, const FactQuery *query)
 {
@@ -307,7 +340,7 @@ factcache_get(FactCache *cache, const FactQuery *query)
     FactShard *shard = factcache_shard(cache, hash);
     CachedFact *found = NULL;
     pthread_mutex_lock(&shard->lock);
-    CachedFact *fact = *shard_find(cache, shard, query, hash);
+    CachedFact *fact = fact_at(shard_find(cache, shard, query, hash));
     if (fact != NULL) {
         guint64 changed = atomic_load(&cache->changed[hash & cache->slot_mask]);
         fact->asked = (guint8)MIN(fact->asked + 1u, ASKED_MAX);

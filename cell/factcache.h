@@ -56,6 +56,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FactCache, factcache_free)
 /** factcache_prefetch() - begin to bring in what factcache_get() looks at. */
 void factcache_prefetch(const FactCache *cache, FactKind kind, gint64 id);
 
+/** factcache_prefetch_fact() - go on with that, once factcache_prefetch() has
+ * had its time. */
+void factcache_prefetch_fact(const FactCache *cache, FactKind kind, gint64 id);
+
 /** factcache_get() - a reference to the fact; NULL: ask the store. */
 CachedFact *factcache_get(FactCache *cache, const FactQuery *query);
 

@@ -56,6 +56,9 @@ lookup_prefetch(const Cut *cut, const gint64 *posts, gsize n)
     for (gsize i = 0; i < n; i++) {
         factcache_prefetch(cut->state->cache, FACT_POST, posts[i]);
     }
+    for (gsize i = 0; i < n; i++) {
+        factcache_prefetch_fact(cut->state->cache, FACT_POST, posts[i]);
+    }
 }
 
 StoreOutcome
