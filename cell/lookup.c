@@ -9,8 +9,8 @@
 #include <string.h>
 
 /* Users who follow more are looked up row by row: a fact of them would be
-   large, and its making would cost more than a page asks. */
-#define FOLLOWS_MAX 1024u
+   large, and its making would cost more than some pages ask. */
+#define FOLLOWS_MAX 4096u
 
 static FactQuery
 lookup_query(const Cut *cut, FactKind kind, gint64 id)
