@@ -152,6 +152,10 @@ class Server:
         self.stop()
 
 
+# What is asked for is capacity: nothing is refused.
+PATIENT = "--queue-ms=1000"
+
+
 class Solo(Server):
     """comb-solo with one cell over a prepared world."""
 
@@ -160,7 +164,7 @@ class Solo(Server):
             world.build / "bin/comb-solo", "--data-dir", world.data,
             "--cells", 1, "--partitions", 1, "--retention-hours", 87600,
             "--router-port", 0, "--gateway-port", 0, "--admin-port", 0,
-            *flags])
+            "--http-port", 0, *flags])
         ports = self.wait_ready()
         self.cell, self.router = ports["cell0"], ports["router"]
 
@@ -287,7 +291,7 @@ class Serving:
 
     def b2(self):
         """Pages a second a core, and how long they take at 60 % of that."""
-        with Solo(self.world, self.flags) as solo, \
+        with Solo(self.world, [PATIENT, *self.flags]) as solo, \
                 Redis(self.world) as redis, \
                 Limit(self.world, solo.cell) as limit:
             expected = self.compare_pages(solo, redis)
@@ -368,7 +372,7 @@ class Serving:
         CPU time a page beside the cell's."""
         direct, routed, cells, routers = [], [], [], []
         shape = SHAPES[""]
-        with Solo(self.world, self.flags) as solo:
+        with Solo(self.world, [PATIENT, *self.flags]) as solo:
             for turn in range(self.runs):
                 quiet = ("--rate", QUIET_RATE, "--seed", turn + 1)
                 for address, into in ((solo.cell, direct),
@@ -417,7 +421,7 @@ class Serving:
         bytes_each, before, beside = [], [], []
         for turn in range(self.runs):
             with Solo(self.world, [f"--connections-max={count + 1000}",
-                                   *self.flags]) as solo:
+                                   PATIENT, *self.flags]) as solo:
                 quiet = ("--rate", QUIET_RATE, "--seed", turn + 1)
                 shape = SHAPES[""]
                 before.append(self.watched(solo, self.bench, solo.cell, shape,
