@@ -19,6 +19,10 @@
 
 #define NS_PER_MS 1000000
 #define FIRST_COST_NS 10000
+#define SHORT_TURN_NS 100000
+#define LONG_TURN_NS 1000000
+/* So long after a change of callers there are said to be several. */
+#define MIXED_NS G_GINT64_CONSTANT(1000000000)
 /* Averages move by 1/8 a call or turn. */
 #define WEIGHT 8
 #define STRETCH_MAX 50.0
@@ -107,6 +111,10 @@ callqueue_put(CallQueue *queue, CallLane *lane, Request *request, gint64 now_ns)
         TAILQ_INSERT_TAIL(&queue->busy, lane, in_busy);
         queue->n_busy++;
     }
+    if (queue->last != lane) {
+        queue->last = lane;
+        queue->mixed_ns = now_ns;
+    }
     request->lane = lane;
     request->stage = CALL_WAITING;
     TAILQ_INSERT_TAIL(&lane->calls, request, in_lane);
@@ -124,7 +132,7 @@ callqueue_remove(CallQueue *queue, Request *request)
     }
 }
 
-void
+gint64
 callqueue_begin(CallQueue *queue, gint64 now_ns)
 {
     if (queue->left) {
@@ -133,6 +141,8 @@ callqueue_begin(CallQueue *queue, gint64 now_ns)
     }
     queue->begin_ns = now_ns;
     queue->served_ns = 0;
+    return now_ns +
+           (now_ns - queue->mixed_ns < MIXED_NS ? SHORT_TURN_NS : LONG_TURN_NS);
 }
 
 /* The lane that has had least; the one waiting longest where two are equal. */

@@ -51,6 +51,8 @@ typedef struct CallQueue {
     gint64 work_ns;  /* took of it: moving averages. The rest is sockets,
                         answers from elsewhere, other processes */
     gboolean left;   /* the last turn left calls waiting */
+    const CallLane *last; /* whose call came last */
+    gint64 mixed_ns;      /* when one came of another lane than that before */
     CallLane lanes[CALLQUEUE_LANES];
 } CallQueue;
 
@@ -77,8 +79,15 @@ void callqueue_put(CallQueue *queue, CallLane *lane, Request *request,
 /** callqueue_remove() - one that will not be served. */
 void callqueue_remove(CallQueue *queue, Request *request);
 
-/** callqueue_begin() - a turn of serving begins. */
-void callqueue_begin(CallQueue *queue, gint64 now_ns);
+/**
+ * callqueue_begin() - a turn of serving begins
+ *
+ * Effect: when it should end. Between turns sockets are looked at. A caller
+ *         who arrives waits for the turn, so it is short where there are
+ *         several; where there is one, who waits for himself anyway, it is
+ *         long, and more is read and sent with one call of the kernel.
+ */
+gint64 callqueue_begin(CallQueue *queue, gint64 now_ns);
 
 /** callqueue_take() - whose turn it is, taken out; NULL: none waits. */
 Request *callqueue_take(CallQueue *queue, gint64 now_ns, CallLane **ret_lane);

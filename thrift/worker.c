@@ -18,10 +18,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* So long calls are served between two looks at the sockets: a look costs
-   about a microsecond, and whoever arrives waits at most so long for it. */
-#define TURN_NS 1000000
-
 static gboolean
 is_own_thread(const Worker *worker)
 {
@@ -135,13 +131,13 @@ on_turn(evutil_socket_t fd, short what, void *user_data)
     static const struct timeval next = {0, 0};
     Worker *worker = user_data;
     CallQueue *queue = &worker->queue;
-    gint64 now = callqueue_now(), end = now + TURN_NS;
+    gint64 now = callqueue_now(), end;
     CallLane *lane;
     Request *request;
 
     (void)fd;
     (void)what;
-    callqueue_begin(queue, now);
+    end = callqueue_begin(queue, now);
     while (now < end && (request = callqueue_take(queue, now, &lane)) != NULL) {
         gint64 begin = now;
 

@@ -259,6 +259,25 @@ test_outlier(Town *town, gconstpointer unused)
     g_assert_cmpuint(put_all(town, lane, CALLS / 2), >=, 100);
 }
 
+/* A lone caller's turns are longer than those of several. */
+static void
+test_turns(Town *town, gconstpointer unused)
+{
+    CallLane *lane = lane_of(town, 1);
+    gint64 lone, several;
+
+    (void)unused;
+    put(town, lane);
+    serve(town, MS);
+    town->now_ns += 2000 * MS;
+    put(town, lane);
+    lone = callqueue_begin(town->queue, town->now_ns) - town->now_ns;
+    put(town, lane_of(town, 2));
+    several = callqueue_begin(town->queue, town->now_ns) - town->now_ns;
+    g_assert_cmpint(several, <, lone);
+    g_assert_cmpint(lone, <=, MS);
+}
+
 /* What is taken out in the middle is not served. */
 static void
 test_remove(Town *town, gconstpointer unused)
@@ -288,6 +307,7 @@ main(int argc, char **argv)
     ADD(refuses);
     ADD(others_are_taken);
     ADD(outlier);
+    ADD(turns);
     ADD(remove);
     return g_test_run();
 }
