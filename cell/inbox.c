@@ -36,6 +36,7 @@ static const InboxTuning inbox_default = {
     .chunk_ids = 256,
     .window_chunks = 64,
     .slice = 262144,
+    .follows_max = INBOX_FOLLOWS_MAX,
 };
 
 /* A user of the fold under way. */
@@ -79,7 +80,8 @@ inbox_new(Store *store, const InboxTuning *tuning)
     Inbox *inbox = g_new0(Inbox, 1);
     ensure(tuning->tail_ids_keep < tuning->tail_ids_max &&
            tuning->tail_ids_max < TAIL_IDS_MAX / 2 &&
-           tuning->window_chunks > 0 && tuning->slice > 0);
+           tuning->window_chunks > 0 && tuning->slice > 0 &&
+           tuning->follows_max <= INBOX_FOLLOWS_MAX);
     inbox->tuning = *tuning;
     inbox->store = store;
     inbox->users = idmap_new();

@@ -29,6 +29,8 @@
 
 #define INBOX_NOBODY G_MAXUINT32
 
+#define INBOX_FOLLOWS_MAX 4096
+
 /* How an inbox is kept. By I2 nobody can see it. */
 typedef struct InboxTuning {
     guint tail_ids_max;  /* a longer tail is sealed, all but the newest */
@@ -37,6 +39,9 @@ typedef struct InboxTuning {
     guint window_chunks; /* an inbox with a quarter more is cut down to so
                             many */
     guint slice;         /* deliveries of a big fan-out between two batches */
+    guint follows_max;   /* below its window the inbox of who follows more is
+                            read from everybody's posts (sweep.h); at most
+                            INBOX_FOLLOWS_MAX */
 } InboxTuning;
 
 /** inbox_tuning_default() - what cells run with. Borrowed, static. */

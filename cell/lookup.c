@@ -8,10 +8,6 @@
 
 #include <string.h>
 
-/* Users who follow more are looked up row by row: a fact of them would be
-   large, and its making would cost more than some pages ask. */
-#define FOLLOWS_MAX 4096u
-
 static FactQuery
 lookup_query(const Cut *cut, FactKind kind, gint64 id)
 {
@@ -117,23 +113,24 @@ follows_too_many(const CachedFact *fact)
     return cachedfact_bytes(fact).len == 1;
 }
 
-/* Read all that the user follows, unless they are too many. */
+/* Read all that the user follows, unless they are too many: a fact of those
+   would be large, and its making would cost more than some pages ask. */
 static StoreOutcome
 follows_read(Follows *follows, const FactQuery *query)
 {
-    gint64 authors[FOLLOWS_MAX + 1];
+    gint64 authors[INBOX_FOLLOWS_MAX + 1];
+    gsize max = inbox_tuning(follows->cut->state->inbox)->follows_max;
     gsize n = 0;
     UserId author;
     StoreOutcome outcome = STORE_FOUND;
-    while (n <= FOLLOWS_MAX &&
-           (outcome = edge_reader_next(&follows->reader, &author)) ==
-               STORE_FOUND) {
+    while (n <= max && (outcome = edge_reader_next(&follows->reader,
+                                                   &author)) == STORE_FOUND) {
         authors[n++] = author.v;
     }
     if (outcome == STORE_FAILED) {
         return STORE_FAILED;
     }
-    gsize len = n <= FOLLOWS_MAX ? n * sizeof *authors : 1;
+    gsize len = n <= max ? n * sizeof *authors : 1;
     follows->fact = factcache_put(follows->cut->state->cache, query,
                                   bytes_of(authors, len), bytes_of(NULL, 0));
     return STORE_FOUND;
@@ -149,17 +146,31 @@ follows_has(const CachedFact *fact, gint64 author)
     return at < n && authors[at] == author;
 }
 
+static StoreOutcome
+follows_need(Follows *follows)
+{
+    if (follows->fact != NULL) {
+        return STORE_FOUND;
+    }
+    FactQuery query = lookup_query(follows->cut, FACT_FOLLOWS, follows->user.v);
+    follows->fact = lookup_cached(follows->cut, &query);
+    return follows->fact != NULL ? STORE_FOUND : follows_read(follows, &query);
+}
+
+StoreOutcome
+follows_are_many(Follows *follows)
+{
+    if (follows_need(follows) == STORE_FAILED) {
+        return STORE_FAILED;
+    }
+    return follows_too_many(follows->fact) ? STORE_FOUND : STORE_MISSING;
+}
+
 StoreOutcome
 follows_author(Follows *follows, UserId author)
 {
-    if (follows->fact == NULL) {
-        FactQuery query =
-            lookup_query(follows->cut, FACT_FOLLOWS, follows->user.v);
-        follows->fact = lookup_cached(follows->cut, &query);
-        if (follows->fact == NULL &&
-            follows_read(follows, &query) == STORE_FAILED) {
-            return STORE_FAILED;
-        }
+    if (follows_need(follows) == STORE_FAILED) {
+        return STORE_FAILED;
     }
     if (follows->author != author.v) {
         StoreOutcome outcome =

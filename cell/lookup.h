@@ -59,6 +59,10 @@ void follows_clear(Follows *follows);
  */
 StoreOutcome follows_author(Follows *follows, UserId author);
 
+/** follows_are_many() - STORE_FOUND: more than InboxTuning.follows_max;
+ * STORE_MISSING: not so many; STORE_FAILED: damage. */
+StoreOutcome follows_are_many(Follows *follows);
+
 /* Where the rows of an inbox end. */
 typedef struct InboxEnds {
     gint64 floor; /* inbox_read_floor() */

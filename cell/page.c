@@ -5,9 +5,9 @@
  * Newer pages are walked upwards and turned round, so that a page is always
  * newest first.
  *
- * The page gives up after PAGE_CANDIDATES_MAX ids that were not to be shown
- * and says so (complete = false); its cursor stands where the walk stopped,
- * so following it makes progress.
+ * The page gives up after PAGE_CANDIDATES_MAX ids that were not to be shown, or
+ * where the walk does, and says so (complete = false); its cursor stands where
+ * the walk stopped, so following it makes progress.
  */
 #include "cell/page.h"
 
@@ -142,6 +142,9 @@ page_fill(Page *page)
     for (; page->looked < PAGE_CANDIDATES_MAX; page->looked++) {
         Entry entry = {0};
         StoreOutcome outcome = walk_next(walk, &entry.id);
+        if (outcome == STORE_MISSING && walk_gave_up(walk)) {
+            break;
+        }
         if (outcome != STORE_FOUND) {
             return outcome == STORE_MISSING;
         }

@@ -7,7 +7,8 @@
  *
  * An inbox ends at its floor. An older walk that gets there changes over to a
  * merge of timelines; a newer walk that begins below the floor begins with
- * the merge. Merged ids are fetched a run at a time, longer runs each time.
+ * the merge. Merged ids are fetched a run at a time, longer runs each time. For
+ * a user who follows very many a run comes from a sweep of all posts instead.
  *
  * Moving from chunk to chunk checks the chain: a chunk that should be there
  * and is not fails the walk, so that a page is refused rather than short.
@@ -18,10 +19,13 @@
 #include "cell/ids.h"
 #include "cell/lookup.h"
 #include "cell/merge.h"
+#include "cell/sweep.h"
 
 /* Ids of the first merge; each further one brings twice as many. */
 #define WALK_MERGE_MIN 32
 #define WALK_MERGE_MAX 256
+/* Posts of others that a sweep may look at: 10 to 20 ms. */
+#define WALK_SWEEP_MAX 4096
 
 struct Walk {
     const Cut *cut; /* borrowed */
@@ -40,6 +44,9 @@ struct Walk {
     gint64 merge_from;  /* where the next run begins */
     guint merge_max;    /* how long it may be */
     gboolean merge_end; /* there is no further run */
+    gboolean sweeping;  /* runs are read from everybody's posts */
+    Follows follows;    /* the user's, where @sweeping */
+    guint budget;       /* of posts of others */
     GArray *merged;     /* the run; NULL before there is one */
     guint merged_at;    /* the next of it */
 };
@@ -206,14 +213,21 @@ walk_reach_chunks(Walk *walk)
     }
 }
 
-/* Change over to the timelines, from @from on. */
+/* Change over to the timelines, or to a sweep, from @from on. */
 static void
 walk_begin_merge(Walk *walk, gint64 from)
 {
+    follows_init(&walk->follows, walk->cut, walk->user);
+    walk->budget = WALK_SWEEP_MAX;
     walk->below = TRUE;
     walk->merge_from = from;
     walk->merge_max = WALK_MERGE_MIN;
     walk->merge_end = walk->ends.floor == 0;
+    if (!walk->merge_end) {
+        StoreOutcome many = follows_are_many(&walk->follows);
+        walk->sweeping = many == STORE_FOUND;
+        walk->row = many == STORE_FAILED ? STORE_FAILED : walk->row;
+    }
 }
 
 Walk *
@@ -243,6 +257,7 @@ walk_new(const Cut *cut, WalkKind kind, UserId user, gboolean older,
 void
 walk_free(Walk *walk)
 {
+    follows_clear(&walk->follows);
     if (walk->iter != NULL) {
         store_iter_free(walk->iter);
     }
@@ -297,8 +312,8 @@ walk_next_offer(Walk *walk, gint64 *ret_id)
 static StoreOutcome
 walk_merge(Walk *walk)
 {
-    if (walk->merge_end) {
-        return STORE_MISSING;
+    if (walk->row == STORE_FAILED || walk->merge_end || walk_gave_up(walk)) {
+        return walk->row == STORE_FAILED ? STORE_FAILED : STORE_MISSING;
     }
     if (walk->merged == NULL) {
         walk->merged = g_array_new(FALSE, FALSE, sizeof(gint64));
@@ -312,8 +327,11 @@ walk_merge(Walk *walk)
     };
     g_array_set_size(walk->merged, 0);
     walk->merged_at = 0;
-    StoreOutcome outcome = merge_read(
-        walk->cut->state->store, walk->cut->snapshot, &range, walk->merged);
+    StoreOutcome outcome =
+        walk->sweeping
+            ? sweep_read(&walk->follows, &range, &walk->budget, walk->merged)
+            : merge_read(walk->cut->state->store, walk->cut->snapshot, &range,
+                         walk->merged);
     walk->merge_end = outcome != STORE_FOUND;
     walk->merge_max = MIN(2 * walk->merge_max, WALK_MERGE_MAX);
     if (outcome != STORE_FAILED && walk->merged->len > 0) {
@@ -347,7 +365,7 @@ walk_next(Walk *walk, PostId *ret_post)
     }
     if (walk->below && !walk->older) {
         outcome = walk_next_merged(walk, &id);
-        if (outcome == STORE_MISSING) {
+        if (outcome == STORE_MISSING && !walk_gave_up(walk)) {
             walk->below = FALSE;
             walk_begin_inbox(walk, walk->ends.floor - 1);
         }
@@ -368,4 +386,10 @@ walk_next(Walk *walk, PostId *ret_post)
     }
     *ret_post = (PostId){id};
     return outcome;
+}
+
+gboolean
+walk_gave_up(const Walk *walk)
+{
+    return walk->sweeping && walk->budget == 0;
 }

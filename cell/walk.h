@@ -36,3 +36,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Walk, walk_free)
  *         chunk is missing from its chain.
  */
 StoreOutcome walk_next(Walk *walk, PostId *ret_post);
+
+/** walk_gave_up() - whether walk_next() came to no end but looked at so many
+ * posts for nothing that somebody else should have the thread. */
+gboolean walk_gave_up(const Walk *walk);

@@ -59,6 +59,7 @@ node_tune(Node *node)
     tuning->chunk_ids = dice_range(dice, 2, 16);
     tuning->window_chunks = dice_range(dice, 1, 6);
     tuning->slice = dice_log(dice, 50);
+    tuning->follows_max = dice_range(dice, 1, 8);
 }
 
 /* Memory goes, files stay. */

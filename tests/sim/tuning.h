@@ -25,6 +25,7 @@ typedef struct InboxTuning {
     guint chunk_ids;
     guint window_chunks;
     guint slice;
+    guint follows_max;
 } InboxTuning;
 #endif
 

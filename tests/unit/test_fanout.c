@@ -51,7 +51,7 @@ static void
 set_up(Fixture *fixture, gconstpointer unused)
 {
     (void)unused;
-    static const InboxTuning tuning = {1000, 6, 10, 1000, SLICE};
+    static const InboxTuning tuning = {1000, 6, 10, 1000, SLICE, 4096};
     guint64 next[PARTITIONS];
     g_autoptr(GError) error = NULL;
     fixture->dir = tmpdir_new();

@@ -24,7 +24,7 @@ set_up(Fixture *fixture, gconstpointer unused)
 {
     (void)unused;
     fixture->dir = tmpdir_new();
-    static const InboxTuning tuning = {24, 6, 10, 100000, 8};
+    static const InboxTuning tuning = {24, 6, 10, 100000, 8, 4096};
     StateOptions options = {
         .dir = fixture->dir, .identity = {0, "test", 1}, .tuning = &tuning};
     guint64 next;

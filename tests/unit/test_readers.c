@@ -37,6 +37,7 @@ static const InboxTuning tiny = {
     .chunk_ids = 10,
     .window_chunks = 4,
     .slice = 12,
+    .follows_max = 3,
 };
 
 typedef struct Rig {

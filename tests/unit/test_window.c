@@ -24,7 +24,7 @@ static void
 set_up(Fixture *fixture, gconstpointer unused)
 {
     (void)unused;
-    static const InboxTuning tuning = {24, 6, 10, WINDOW, 8};
+    static const InboxTuning tuning = {24, 6, 10, WINDOW, 8, 4096};
     guint64 next;
     g_autoptr(GError) error = NULL;
     fixture->dir = tmpdir_new();
