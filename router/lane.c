@@ -14,8 +14,12 @@
  *   names another cell. Where it names the same one, the cell itself may be
  *   behind, and is given a moment. The loop never waits: a short timer looks
  *   at the map again.
- * - where any cell will do and the first is down, silent, full or not ready.
- *   A dashboard has one home and no second choice.
+ * - where any cell will do and the first is down, silent, full,
+ *   overloaded or not ready. A dashboard has one home and no second choice: its
+ *   cell's Overloaded goes to the caller as it came.
+ * and only where the budget of the cell that was asked first allows
+ * (retrybudget.h). Each cell has its own, so that one that makes every call
+ * fail cannot use up what the others' calls may need.
  *
  * What can go wrong is told to the caller: Unavailable with the cell and the
  * reason, DeadlineExceeded where the caller's own time is over, Overloaded
@@ -24,6 +28,8 @@
 #include "router/lane.h"
 
 #include "ops/kit/ensure.h"
+#include "router/choice.h"
+#include "router/retrybudget.h"
 #include "router/upstream.h"
 #include "thrift/context.h"
 #include "thrift/reply.h"
@@ -44,12 +50,18 @@
 
 typedef struct Call Call;
 
+/* What a lane knows of a cell that it has asked. */
+typedef struct LaneCell {
+    Upstream *upstream;
+    RetryBudget retries; /* of calls that were sent here first */
+} LaneCell;
+
 struct Lane {
     LaneOptions options;
     _Atomic(struct event_base *) base; /* set by the first call */
     struct evdns_base *dns;            /* likewise; for names in the map */
-    Upstream *upstreams[CELL_MAX + 1]; /* by cell; NULL: never asked */
-    guint turn;                        /* counts picks of any cell */
+    LaneCell *cells[CELL_MAX + 1];     /* by number; NULL: never asked */
+    Choice choice;                     /* of any cell */
     GQueue calls;                      /* Call, in progress */
     gboolean ending;                   /* no second tries */
     pthread_mutex_t lock;              /* ended */
@@ -143,14 +155,14 @@ call_set_timer_ms(Call *call, guint ms)
 
 static void lane_answered(gpointer user_data, UpstreamAnswer *answer);
 
-static Upstream *
-lane_upstream(Lane *lane, guint cell)
+static LaneCell *
+lane_cell(Lane *lane, guint number)
 {
-    if (lane->upstreams[cell] == NULL) {
+    if (lane->cells[number] == NULL) {
         UpstreamOptions options = {
             .base = lane->base,
             .dns = lane->dns,
-            .cell = cell,
+            .cell = number,
             .in_flight_max = lane->options.cell_in_flight_max,
             .timeout_ms = lane->options.cell_timeout_ms,
             .tls = lane->options.cell_tls,
@@ -160,53 +172,85 @@ lane_upstream(Lane *lane, guint cell)
             .bad_replies = &lane->options.metrics[ROUTER_BAD_REPLIES],
             .late_replies = &lane->options.metrics[ROUTER_LATE_REPLIES],
         };
-        lane->upstreams[cell] = upstream_new(&options);
+        LaneCell *cell = g_new0(LaneCell, 1);
+        cell->upstream = upstream_new(&options);
+        retrybudget_init(&cell->retries);
+        lane->cells[number] = cell;
     }
-    return lane->upstreams[cell];
+    return lane->cells[number];
 }
 
-static gboolean
-lane_is_failing(const Lane *lane, guint cell)
+/* The cells among which one is chosen. */
+typedef struct Candidates {
+    const Lane *lane;
+    const CellMapEntry *entries;
+} Candidates;
+
+static ChoiceLoad
+candidate_load(gconstpointer user_data, guint candidate)
 {
-    const Upstream *upstream = lane->upstreams[cell];
-    return upstream != NULL && upstream_is_failing(upstream);
+    const Candidates *candidates = user_data;
+    guint number = candidates->entries[candidate].cell;
+    const LaneCell *cell = candidates->lane->cells[number];
+    if (cell == NULL) {
+        return (ChoiceLoad){FALSE, 0};
+    }
+    return (ChoiceLoad){upstream_is_failing(cell->upstream),
+                        upstream_in_flight(cell->upstream)};
 }
 
-/* In turn, cells that are not failing first; NULL: there is none but @except.
- */
+/* By load, but for @except; NULL: there is no other. */
 static const CellMapEntry *
 lane_pick(Lane *lane, const CellMap *map, guint except)
 {
-    const CellMapEntry *second_best = NULL;
     guint n = 0;
     const CellMapEntry *entries = cellmap_entries(map, &n);
-    guint turn = lane->turn++;
-    for (guint i = 0; i < n; i++) {
-        const CellMapEntry *entry = &entries[(turn + i) % n];
-        if (entry->cell == except) {
-            continue;
+    Candidates candidates = {lane, entries};
+    ChoiceOf of = {
+        .n = n,
+        .except = CHOICE_NONE,
+        .load = candidate_load,
+        .user_data = &candidates,
+    };
+    for (guint i = 0; i < n && except != NO_CELL; i++) {
+        if (entries[i].cell == except) {
+            of.except = i;
         }
-        if (!lane_is_failing(lane, entry->cell)) {
-            return entry;
-        }
-        second_best = second_best != NULL ? second_best : entry;
     }
-    return second_best;
+    guint pick = choice_pick(&lane->choice, &of);
+    return pick != CHOICE_NONE ? &entries[pick] : NULL;
 }
 
 static UpstreamOutcome
 call_send(Call *call, const CellMapEntry *entry)
 {
-    Upstream *upstream = lane_upstream(call->lane, entry->cell);
+    LaneCell *cell = lane_cell(call->lane, entry->cell);
     call->cell = entry->cell;
+    if (!call->retried) {
+        retrybudget_try(&cell->retries, g_get_monotonic_time());
+    }
     UpstreamOutcome outcome = upstream_send(
-        upstream, entry, request_bytes(call->request),
+        cell->upstream, entry, request_bytes(call->request),
         request_frame(call->request)->seqid_at, call, &call->ticket);
     if (outcome == UPSTREAM_SENT) {
-        call->upstream = upstream;
+        call->upstream = cell->upstream;
         call_set_timer_ms(call, call->lane->options.cell_timeout_ms);
     }
     return outcome;
+}
+
+/* Spends the second try, where the cell that was asked first has one left. */
+static gboolean
+call_take_retry(Call *call)
+{
+    LaneCell *cell = lane_cell(call->lane, call->cell);
+    if (!retrybudget_take(&cell->retries, g_get_monotonic_time())) {
+        lane_count(call->lane, ROUTER_RETRIES_REFUSED);
+        return FALSE;
+    }
+    lane_count(call->lane, ROUTER_RETRIES);
+    call->retried = TRUE;
+    return TRUE;
 }
 
 /* Sends the call to a second cell, where one will do and is there. */
@@ -218,11 +262,10 @@ call_move_on(Call *call)
     }
     g_autoptr(CellMap) map = mapfeed_get(call->lane->options.feed);
     const CellMapEntry *entry = lane_pick(call->lane, map, call->cell);
-    if (entry == NULL) {
+    if (entry == NULL || !call_take_retry(call)) {
         return FALSE;
     }
     guint first = call->cell;
-    call->retried = TRUE;
     if (call_send(call, entry) != UPSTREAM_SENT) {
         call->cell = first;
         return FALSE;
@@ -307,7 +350,14 @@ call_not_homed(Call *call, gint64 epoch)
         call_unavailable(call, "no cell is the user's home just now", RETRY_MS);
         return;
     }
-    call->retried = TRUE;
+    if (!call_take_retry(call)) {
+        g_autofree char *reason =
+            g_strdup_printf("cell %u is not the user's home, and too many "
+                            "calls are tried again already",
+                            call->cell);
+        call_unavailable(call, reason, RETRY_MS);
+        return;
+    }
     call->epoch = epoch;
     call->refused_us = g_get_monotonic_time();
     call_look_at_map(call);
@@ -335,7 +385,8 @@ lane_answered(gpointer user_data, UpstreamAnswer *answer)
         call_not_homed(call, not_homed_epoch(&answer->frame));
         return;
     }
-    if (answer_has(answer, REPLY_UNAVAILABLE)) {
+    if (answer_has(answer, REPLY_UNAVAILABLE) ||
+        answer_has(answer, REPLY_OVERLOADED)) {
         upstream_set_failing(upstream);
         if (call_move_on(call)) {
             return;
@@ -383,6 +434,7 @@ lane_new(const LaneOptions *options)
 {
     Lane *lane = g_new0(Lane, 1);
     lane->options = *options;
+    choice_init(&lane->choice, g_random_int());
     g_queue_init(&lane->calls);
     pthread_mutex_init(&lane->lock, NULL);
     pthread_cond_init(&lane->ended_news, NULL);
@@ -445,8 +497,10 @@ static void
 lane_clear(Lane *lane)
 {
     lane->ending = TRUE;
-    for (guint cell = 0; cell <= CELL_MAX; cell++) {
-        g_clear_pointer(&lane->upstreams[cell], upstream_free);
+    for (guint i = 0; i <= CELL_MAX; i++) {
+        if (lane->cells[i] != NULL) {
+            g_clear_pointer(&lane->cells[i]->upstream, upstream_free);
+        }
     }
     while (lane->calls.head != NULL) {
         call_unavailable(lane->calls.head->data, "the router is stopping",
@@ -491,5 +545,8 @@ lane_free(Lane *lane)
 {
     pthread_cond_destroy(&lane->ended_news);
     pthread_mutex_destroy(&lane->lock);
+    for (guint i = 0; i <= CELL_MAX; i++) {
+        g_free(lane->cells[i]);
+    }
     g_free(lane);
 }

@@ -64,6 +64,12 @@ static const Metric metrics_at_start[ROUTER_METRICS] = {
                                  "Calls that a cell refused as not homed."),
     [ROUTER_MOVED_ON] = COUNTED("comb_router_moved_on_total",
                                 "Calls for any cell sent to a second one."),
+    [ROUTER_RETRIES] =
+        COUNTED("comb_router_retries_total",
+                "Second tries granted, after NotHomed or at another cell."),
+    [ROUTER_RETRIES_REFUSED] =
+        COUNTED("comb_router_retries_refused_total",
+                "Second tries that were over the budget of the first cell."),
     [ROUTER_CONNECTS] = COUNTED("comb_router_cell_connects_total",
                                 "Connections to cells begun."),
     [ROUTER_LOST] = COUNTED("comb_router_cell_connections_lost_total",

@@ -344,6 +344,12 @@ call_write(Upstream *upstream, WireBytes message, gsize seqid_at)
     evbuffer_add(output, message.data + rest_at, message.len - rest_at);
 }
 
+guint64
+upstream_in_flight(const Upstream *upstream)
+{
+    return upstream->next - upstream->oldest;
+}
+
 UpstreamOutcome
 upstream_send(Upstream *upstream, const CellMapEntry *entry, WireBytes message,
               gsize seqid_at, gpointer call, guint64 *ret_ticket)
@@ -358,7 +364,7 @@ upstream_send(Upstream *upstream, const CellMapEntry *entry, WireBytes message,
         return UPSTREAM_DOWN;
     }
     struct evbuffer *output = bufferevent_get_output(upstream->connection);
-    guint64 waiting = upstream->next - upstream->oldest;
+    guint64 waiting = upstream_in_flight(upstream);
     if (waiting >= upstream->options.in_flight_max ||
         evbuffer_get_length(output) + message.len > OUTPUT_BYTES_MAX) {
         return UPSTREAM_FULL;

@@ -79,5 +79,9 @@ void upstream_set_failing(Upstream *upstream);
 /** upstream_is_failing() - TRUE where other cells should be preferred. */
 gboolean upstream_is_failing(const Upstream *upstream);
 
+/** upstream_in_flight() - calls that the cell owes an answer, given up or not.
+ */
+guint64 upstream_in_flight(const Upstream *upstream);
+
 /** upstream_free() - close and free; calls that wait are answered as lost. */
 void upstream_free(Upstream *upstream);

@@ -41,6 +41,9 @@ fake_call(Request *request, gpointer user_data)
     case FAKE_UNAVAILABLE:
         reply_unavailable(request, "recovering", 10);
         break;
+    case FAKE_OVERLOADED:
+        reply_overloaded(request, TOWN_RETRY_AFTER_MS);
+        break;
     case FAKE_HOLD:
         fake->held[fake->n_held++] = request;
         break;

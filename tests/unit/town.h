@@ -14,6 +14,7 @@
 
 #define TOWN_CELLS 3
 #define TOWN_TIMEOUT_MS 300
+#define TOWN_RETRY_AFTER_MS 77
 #define TOWN_HELD_MAX 64
 #define TOWN_WAIT_MS 20000
 /* More than the router's pause after a first failure. */
@@ -25,7 +26,8 @@ typedef enum FakeMode {
     FAKE_ANSWER,
     FAKE_NOT_HOMED, /* with `epoch` */
     FAKE_UNAVAILABLE,
-    FAKE_HOLD, /* until fake_release() */
+    FAKE_OVERLOADED, /* retry after TOWN_RETRY_AFTER_MS */
+    FAKE_HOLD,       /* until fake_release() */
 } FakeMode;
 
 typedef struct Fake {

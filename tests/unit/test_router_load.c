@@ -1,0 +1,203 @@
+/*
+ * What the router does about load: second tries within a budget, calls for
+ * any cell where little waits.
+ */
+#include "ops/kit/daemon.h"
+#include "router/retrybudget.h"
+#include "tests/unit/peer.h"
+#include "tests/unit/town.h"
+
+#include <string.h>
+
+#define LEAST (RETRYBUDGET_SECONDS * RETRYBUDGET_MIN_PER_S)
+
+/* @n replies come, whatever they say. */
+static void
+expect_any(Town *town, guint n)
+{
+    for (guint i = 0; i < n; i++) {
+        g_autoptr(GByteArray) message = peer_receive(town->client);
+        g_assert_nonnull(message);
+    }
+}
+
+/* ---- cells that are overloaded ---- */
+
+/* A dashboard gets its cell's own refusal, at once; nobody is asked again. */
+static void
+test_overloaded_dashboard(Town *town, gconstpointer unused)
+{
+    (void)unused;
+    town_use_map(town, 1, 0, TOWN_CELLS);
+    Fake *cell = &town->fakes[1];
+    cell->mode = FAKE_OVERLOADED;
+    town_ask(town, "getDashboard", 1, town_user_of(town, 1));
+    g_autoptr(GByteArray) message = peer_receive(town->client);
+    Frame frame;
+    WireReader reader;
+    WireField field;
+    g_assert_cmpint(frame_scan(message->data, message->len, &frame), ==,
+                    FRAME_OK);
+    g_assert_true(frame_struct(&frame, REPLY_OVERLOADED, &reader));
+    g_assert_true(wire_read_field(&reader, &field));
+    g_assert_cmpint(field.id, ==, 1);
+    g_assert_cmpint(wire_read_i32(&reader), ==, TOWN_RETRY_AFTER_MS);
+    g_assert_cmpint(cell->calls, ==, 1);
+    g_assert_cmpint(town->fakes[0].calls + town->fakes[2].calls, ==, 0);
+    town_wait_for_metric(town, "comb_router_retries_total 0\n");
+    town_wait_for_metric(town, "{reason=\"overloaded\"} 0\n");
+}
+
+/* Timelines get another cell's answer, and then avoid the busy one. */
+static void
+test_overloaded_timeline(Town *town, gconstpointer unused)
+{
+    (void)unused;
+    town_use_map(town, 1, 0, 2);
+    town->fakes[0].mode = FAKE_OVERLOADED;
+    for (gint32 i = 0; i < 20; i++) {
+        town_ask(town, "getTimeline", i, 7);
+        town_expect(town, i, 1, 7);
+    }
+    g_assert_cmpint(town->fakes[0].calls, >=, 1);
+    g_assert_cmpint(town->fakes[0].calls, <=, 4);
+}
+
+/* Where all are busy, so is the answer. */
+static void
+test_overloaded_all(Town *town, gconstpointer unused)
+{
+    (void)unused;
+    town_use_map(town, 1, 0, 2);
+    town->fakes[0].mode = FAKE_OVERLOADED;
+    town->fakes[1].mode = FAKE_OVERLOADED;
+    town_ask(town, "getTimeline", 1, 7);
+    town_expect_refusal(town, 1, REPLY_OVERLOADED, "");
+    g_assert_cmpint(town->fakes[0].calls, ==, 1);
+    g_assert_cmpint(town->fakes[1].calls, ==, 1);
+}
+
+/* ---- the budget ---- */
+
+/* When every cell refuses everything, the cells get a fifth more calls, not
+   twice as many, and what is refused is the cell's own answer. */
+static void
+test_budget_moved_on(Town *town, gconstpointer unused)
+{
+    const gint32 n = 400;
+    (void)unused;
+    town_use_map(town, 1, 0, 2);
+    town->fakes[0].mode = FAKE_UNAVAILABLE;
+    town->fakes[1].mode = FAKE_UNAVAILABLE;
+    for (gint32 i = 0; i < n; i++) {
+        town_ask(town, "getTimeline", i, 7);
+        town_expect_refusal(town, i, REPLY_UNAVAILABLE, "recovering");
+    }
+    int calls = town->fakes[0].calls + town->fakes[1].calls;
+    g_assert_cmpint(calls, >=, n + LEAST);
+    /* Twice the least, should the test take longer than the window. */
+    g_assert_cmpint(calls, <=, n + n / 5 + 2 * 2 * LEAST);
+    g_autofree char *text = metrics_text(town->metrics);
+    g_assert_null(strstr(text, "comb_router_retries_total 0\n"));
+    g_assert_null(strstr(text, "comb_router_retries_refused_total 0\n"));
+}
+
+/* NotHomed is a retry like any other: over the budget the caller is told
+   at once, and never with NotHomed. */
+static void
+test_budget_not_homed(Town *town, gconstpointer unused)
+{
+    const gint32 n = 16; /* what the router takes of one connection */
+    const gint32 granted = LEAST + n / 5;
+    (void)unused;
+    town_use_map(town, 2, 0, 1);
+    town->fakes[0].mode = FAKE_NOT_HOMED;
+    town->fakes[0].epoch = 1;
+    for (gint32 i = 0; i < n; i++) {
+        town_ask(town, "getDashboard", i, 5);
+    }
+    for (gint32 i = 0; i < granted - 2; i++) {
+        town_expect_refusal(town, i, REPLY_UNAVAILABLE, "no cell is");
+    }
+    /* How many tries were counted when one came back is chance. */
+    for (gint32 i = granted - 2; i < granted; i++) {
+        town_expect_refusal(town, i, REPLY_UNAVAILABLE, "");
+    }
+    for (gint32 i = granted; i < n; i++) {
+        town_expect_refusal(town, i, REPLY_UNAVAILABLE, "tried again already");
+    }
+    g_assert_cmpint(town->fakes[0].calls, <=, n + granted);
+}
+
+/* One cell's failures do not use up what another's calls may need. */
+static void
+test_budget_own(Town *town, gconstpointer unused)
+{
+    (void)unused;
+    town_use_map(town, 2, 0, TOWN_CELLS);
+    gint64 hurt = town_user_of(town, 1);
+    town->fakes[1].mode = FAKE_NOT_HOMED;
+    town->fakes[1].epoch = 1;
+    for (gint32 i = 0; i < 16; i++) {
+        town_ask(town, "getDashboard", i, hurt);
+    }
+    for (gint32 i = 0; i < 16; i++) {
+        town_expect_refusal(town, i, REPLY_UNAVAILABLE, "");
+    }
+    town_wait_for_metric(town, "comb_router_moved_on_total 0\n");
+    town->fakes[0].mode = FAKE_UNAVAILABLE;
+    town->fakes[1].mode = FAKE_ANSWER;
+    for (gint32 i = 0; i < 9; i++) {
+        town_ask(town, "getPosts", i, 7);
+        g_autoptr(GByteArray) message = peer_receive(town->client);
+        Frame frame;
+        g_assert_cmpint(frame_scan(message->data, message->len, &frame), ==,
+                        FRAME_OK);
+        g_assert_cmpint(frame.field[REPLY_SUCCESS].type, ==, WIRE_I64);
+    }
+    g_autofree char *text = metrics_text(town->metrics);
+    g_assert_null(strstr(text, "comb_router_moved_on_total 0\n"));
+}
+
+/* ---- a choice by load ---- */
+
+/* Calls for any cell go round the one where calls wait. */
+static void
+test_spread(Town *town, gconstpointer unused)
+{
+    (void)unused;
+    town_use_map(town, 1, 0, TOWN_CELLS);
+    Fake *busy = &town->fakes[2];
+    busy->mode = FAKE_HOLD;
+    for (gint32 i = 0; i < 10; i++) {
+        town_ask(town, "getDashboard", i, town_user_of(town, 2));
+    }
+    fake_wait(busy, 10);
+    for (gint32 i = 0; i < 6; i++) {
+        town_ask(town, "getTimeline", 10 + i, 7);
+    }
+    town_wait_for_metric(town,
+                         "comb_router_calls_total{method=\"getTimeline\"} 6");
+    fake_release(busy);
+    expect_any(town, 16);
+    g_assert_cmpint(busy->calls, ==, 10);
+}
+
+#define ADD(name)                                                              \
+    g_test_add("/router-load/" #name, Town, NULL, town_set_up, test_##name,    \
+               town_tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    daemon_begin();
+    ADD(overloaded_dashboard);
+    ADD(overloaded_timeline);
+    ADD(overloaded_all);
+    ADD(budget_moved_on);
+    ADD(budget_not_homed);
+    ADD(budget_own);
+    ADD(spread);
+    return g_test_run();
+}
