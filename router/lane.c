@@ -14,7 +14,7 @@
  *   names another cell. Where it names the same one, the cell itself may be
  *   behind, and is given a moment. The loop never waits: a short timer looks
  *   at the map again.
- * - where any cell will do and the first is down, silent, full,
+ * - where any cell will do and the first is down, silent, slow, full,
  *   overloaded or not ready. A dashboard has one home and no second choice: its
  *   cell's Overloaded goes to the caller as it came.
  * and only where the budget of the cell that was asked first allows
@@ -235,6 +235,8 @@ call_send(Call *call, const CellMapEntry *entry)
     if (outcome == UPSTREAM_SENT) {
         call->upstream = cell->upstream;
         call_set_timer_ms(call, call->lane->options.cell_timeout_ms);
+    } else if (outcome == UPSTREAM_SLOW) {
+        lane_count(call->lane, ROUTER_SLOW);
     }
     return outcome;
 }
@@ -302,6 +304,9 @@ call_route(Call *call, const CellMap *map)
         if (!call_move_on(call)) {
             call_overloaded(call);
         }
+        break;
+    case UPSTREAM_SLOW:
+        call_lost(call, "is slow to answer, and enough calls wait there");
         break;
     }
 }

@@ -70,6 +70,9 @@ static const Metric metrics_at_start[ROUTER_METRICS] = {
     [ROUTER_RETRIES_REFUSED] =
         COUNTED("comb_router_retries_refused_total",
                 "Second tries that were over the budget of the first cell."),
+    [ROUTER_SLOW] =
+        COUNTED("comb_router_cell_slow_total",
+                "Calls not sent to a cell that owes too many late answers."),
     [ROUTER_CONNECTS] = COUNTED("comb_router_cell_connects_total",
                                 "Connections to cells begun."),
     [ROUTER_LOST] = COUNTED("comb_router_cell_connections_lost_total",

@@ -7,6 +7,12 @@
  * which counts as in flight until then: a cell that does not answer is not
  * given more and more.
  *
+ * A cell that is slow holds little. Where the oldest call that it owes has
+ * waited for a quarter of the time-out, or where the last connection was lost
+ * and this one has not brought a reply yet, only a few calls may wait; the
+ * others fail at once, instead of each keeping a caller for a whole time-out.
+ * The few are the probe: the first reply lets in as many as before.
+ *
  * Tickets count up over all connections, so that a place in the ring is
  * ticket modulo size, and a new connection never takes an old one's reply.
  *
@@ -44,8 +50,16 @@
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_LAST_MS 2000
 #define FAILING_MS 1000
+/* What part of the time-out the oldest call may wait before a cell is slow. */
+#define SLOW_PART 4
 /* Calls that the kernel has not taken yet. */
 #define OUTPUT_BYTES_MAX (4 * 1024 * 1024)
+
+/* A call in flight. */
+typedef struct Waiting {
+    gpointer call; /* NULL: given up */
+    gint64 sent_us;
+} Waiting;
 
 struct Upstream {
     UpstreamOptions options;
@@ -61,7 +75,7 @@ struct Upstream {
                                 since the first of them was sent */
     guint64 oldest;          /* ticket; calls wait from here ... */
     guint64 next;            /* ... to before this one */
-    gpointer *ring;          /* calls by ticket; NULL: given up */
+    Waiting *ring;           /* by ticket modulo in_flight_max */
 };
 
 Upstream *
@@ -70,12 +84,12 @@ upstream_new(const UpstreamOptions *options)
     Upstream *upstream = g_new0(Upstream, 1);
     ensure(options->in_flight_max >= 1);
     upstream->options = *options;
-    upstream->ring = g_new0(gpointer, options->in_flight_max);
+    upstream->ring = g_new0(Waiting, options->in_flight_max);
     return upstream;
 }
 
-static gpointer *
-ring_at(Upstream *upstream, guint64 ticket)
+static Waiting *
+ring_at(const Upstream *upstream, guint64 ticket)
 {
     return &upstream->ring[ticket % upstream->options.in_flight_max];
 }
@@ -84,10 +98,7 @@ ring_at(Upstream *upstream, guint64 ticket)
 static gpointer
 ring_take(Upstream *upstream)
 {
-    gpointer *place = ring_at(upstream, upstream->oldest++);
-    gpointer call = *place;
-    *place = NULL;
-    return call;
+    return g_steal_pointer(&ring_at(upstream, upstream->oldest++)->call);
 }
 
 /* ---- losing the connection ---- */
@@ -350,6 +361,16 @@ upstream_in_flight(const Upstream *upstream)
     return upstream->next - upstream->oldest;
 }
 
+/* It has as many calls as a slow cell may have, and is slow. */
+static gboolean
+upstream_is_slow(const Upstream *upstream, gint64 now_us)
+{
+    gint64 slow_us = (gint64)upstream->options.timeout_ms * 1000 / SLOW_PART;
+    return upstream_in_flight(upstream) >= UPSTREAM_SLOW_IN_FLIGHT_MAX &&
+           (upstream->failures > 0 ||
+            now_us - ring_at(upstream, upstream->oldest)->sent_us >= slow_us);
+}
+
 UpstreamOutcome
 upstream_send(Upstream *upstream, const CellMapEntry *entry, WireBytes message,
               gsize seqid_at, gpointer call, guint64 *ret_ticket)
@@ -369,11 +390,14 @@ upstream_send(Upstream *upstream, const CellMapEntry *entry, WireBytes message,
         evbuffer_get_length(output) + message.len > OUTPUT_BYTES_MAX) {
         return UPSTREAM_FULL;
     }
+    if (upstream_is_slow(upstream, now_us)) {
+        return UPSTREAM_SLOW;
+    }
     if (waiting == 0) {
         upstream->silent_since_us = now_us;
     }
     call_write(upstream, message, seqid_at);
-    *ring_at(upstream, upstream->next) = call;
+    *ring_at(upstream, upstream->next) = (Waiting){call, now_us};
     *ret_ticket = upstream->next++;
     return UPSTREAM_SENT;
 }
@@ -382,7 +406,7 @@ void
 upstream_give_up(Upstream *upstream, guint64 ticket)
 {
     ensure(ticket >= upstream->oldest && ticket < upstream->next);
-    *ring_at(upstream, ticket) = NULL;
+    ring_at(upstream, ticket)->call = NULL;
     if (is_silent(upstream, 1)) {
         upstream_set_failing(upstream);
     }
@@ -395,12 +419,14 @@ upstream_set_failing(Upstream *upstream)
     upstream->failing_until_us = g_get_monotonic_time() + FAILING_MS * 1000;
 }
 
-/* Calls wait and nothing has come for a while: one of them is the probe. */
+/* Calls wait and nothing has come for a while, or not since the connection was
+   lost: one of them is the probe. */
 static gboolean
 upstream_is_silent(const Upstream *upstream, gint64 now_us)
 {
     return upstream->oldest < upstream->next &&
-           now_us - upstream->silent_since_us > SILENT_US;
+           (upstream->failures > 0 ||
+            now_us - upstream->silent_since_us > SILENT_US);
 }
 
 gboolean
@@ -408,7 +434,8 @@ upstream_is_failing(const Upstream *upstream)
 {
     gint64 now_us = g_get_monotonic_time();
     return now_us < upstream->failing_until_us ||
-           upstream_is_silent(upstream, now_us);
+           upstream_is_silent(upstream, now_us) ||
+           upstream_is_slow(upstream, now_us);
 }
 
 void

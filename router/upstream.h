@@ -48,7 +48,11 @@ typedef enum UpstreamOutcome {
     UPSTREAM_SENT, /* answered() will be called */
     UPSTREAM_DOWN, /* not connected, and it is too early to try again */
     UPSTREAM_FULL, /* too many calls wait already */
+    UPSTREAM_SLOW, /* likewise, for a cell that answers late or not at all */
 } UpstreamOutcome;
+
+/* So many calls may wait at a cell that is slow (see upstream.c). */
+#define UPSTREAM_SLOW_IN_FLIGHT_MAX 8
 
 /** upstream_new() - not connected yet. Owns: the caller; upstream_free(). */
 Upstream *upstream_new(const UpstreamOptions *options);

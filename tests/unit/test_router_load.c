@@ -1,15 +1,19 @@
 /*
  * What the router does about load: second tries within a budget, calls for
- * any cell where little waits.
+ * any cell where little waits, and little that waits at a cell that is slow.
  */
 #include "ops/kit/daemon.h"
 #include "router/retrybudget.h"
+#include "router/upstream.h"
 #include "tests/unit/peer.h"
 #include "tests/unit/town.h"
 
 #include <string.h>
 
 #define LEAST (RETRYBUDGET_SECONDS * RETRYBUDGET_MIN_PER_S)
+#define SLOW UPSTREAM_SLOW_IN_FLIGHT_MAX
+/* A quarter of the time-out, and a bit. */
+#define SLOW_US (TOWN_TIMEOUT_MS * 1000 / 3)
 
 /* @n replies come, whatever they say. */
 static void
@@ -183,6 +187,80 @@ test_spread(Town *town, gconstpointer unused)
     g_assert_cmpint(busy->calls, ==, 10);
 }
 
+/* ---- a cell that is slow ---- */
+
+/* Once a call has waited long, only a few wait; the rest hears so at once.
+   What the cell answers late is passed on, and all is as before. */
+static void
+test_slow_cell(Town *town, gconstpointer unused)
+{
+    (void)unused;
+    Fake *cell = &town->fakes[0];
+    town_use_map(town, 1, 0, 1);
+    cell->mode = FAKE_HOLD;
+    for (gint32 i = 0; i < SLOW; i++) {
+        town_ask(town, "getDashboard", i, 5);
+    }
+    fake_wait(cell, SLOW);
+    g_usleep(SLOW_US);
+    town_ask(town, "getDashboard", 100, 5);
+    town_wait_for_metric(town, "comb_router_cell_slow_total 1\n");
+    fake_release(cell);
+    expect_any(town, SLOW);
+    town_expect_refusal(town, 100, REPLY_UNAVAILABLE, "cell 0 is slow");
+    g_assert_cmpint(cell->calls, ==, SLOW);
+    town_ask_until_answered(town, 0, 5);
+}
+
+/* Many at once are no sign of a slow cell. */
+static void
+test_burst(Town *town, gconstpointer unused)
+{
+    (void)unused;
+    Fake *cell = &town->fakes[0];
+    town_use_map(town, 1, 0, 1);
+    cell->mode = FAKE_HOLD;
+    for (gint32 i = 0; i < 16; i++) {
+        town_ask(town, "getDashboard", i, 5);
+    }
+    fake_wait(cell, 16);
+    fake_release(cell);
+    expect_any(town, 16);
+    town_wait_for_metric(town, "comb_router_cell_slow_total 0\n");
+}
+
+/* After a connection was lost the next one has to prove itself. */
+static void
+test_new_connection(Town *town, gconstpointer unused)
+{
+    (void)unused;
+    Fake *cell = &town->fakes[0];
+    town_use_map(town, 1, 0, 1);
+    town_ask(town, "getDashboard", 1, 5);
+    town_expect(town, 1, 0, 5);
+    fake_stop(cell);
+    town_ask(town, "getDashboard", 2, 5);
+    town_expect_refusal(town, 2, REPLY_UNAVAILABLE, "cell 0");
+    cell->calls = 0;
+    fake_start(cell, 0, town->entries[0].port);
+    cell->mode = FAKE_HOLD;
+    g_usleep(TOWN_BACKOFF_US);
+    for (gint32 i = 0; i < 16; i++) {
+        town_ask(town, "getDashboard", i, 5);
+    }
+    fake_wait(cell, SLOW);
+    town_wait_for_metric(town, "comb_router_cell_slow_total 8\n");
+    g_assert_cmpint(cell->calls, ==, SLOW);
+    fake_release(cell);
+    expect_any(town, 16);
+    for (gint32 i = 0; i < 16; i++) {
+        town_ask(town, "getDashboard", i, 5);
+    }
+    for (gint32 i = 0; i < 16; i++) {
+        town_expect(town, i, 0, 5);
+    }
+}
+
 #define ADD(name)                                                              \
     g_test_add("/router-load/" #name, Town, NULL, town_set_up, test_##name,    \
                town_tear_down)
@@ -199,5 +277,8 @@ main(int argc, char **argv)
     ADD(budget_not_homed);
     ADD(budget_own);
     ADD(spread);
+    ADD(slow_cell);
+    ADD(burst);
+    ADD(new_connection);
     return g_test_run();
 }
