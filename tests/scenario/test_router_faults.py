@@ -14,9 +14,9 @@ import time
 import pytest
 
 from client import Client, Dashboard, context, pages, types
-from faults import FAULTS, hurt
 from kafka import KafkaBroker
 from stacks import Cluster
+from troubles import FAULTS, hurt
 
 CELLS = 3
 VICTIM = 1
