@@ -152,18 +152,19 @@ def errors(result):
 
 def measure_fault(town, out, fault, runs):
     """The figures of one fault."""
-    before, during, failed, own = [], [], [], []
+    before, during, own = [], [], []
     for _ in range(runs):
-        others, _ = town.load()
-        before.append(others["p99_us"] / 1000)
+        before.append(town.load()[0])
         others, hurt = town.load(fault)
         town.wait_well()
-        during.append(others["p99_us"] / 1000)
-        failed.append(errors(others))
+        during.append(others)
         own.append(errors(hurt) / (errors(hurt) + hurt["calls"]))
-    out.add(f"{fault}_others_p99_ms", during, "ms", peer="before",
-            peer_values=before)
-    out.add(f"{fault}_others_errors", failed, "calls")
+    for figure, unit, value in (
+            ("p50_ms", "ms", lambda result: result["p50_us"] / 1000),
+            ("p99_ms", "ms", lambda result: result["p99_us"] / 1000),
+            ("errors", "calls", errors)):
+        out.add(f"{fault}_others_{figure}", list(map(value, during)), unit,
+                peer="before", peer_values=list(map(value, before)))
     out.add(f"{fault}_own_refused", own, "share")
 
 
