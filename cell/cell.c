@@ -31,6 +31,7 @@ cell_refresh_metrics(gpointer user_data)
     metric_set(&state->metrics[METRIC_TLS_FAULTS], (gint64)stats.tls_faults);
     metric_set(&state->metrics[METRIC_DENIED], (gint64)stats.denied);
     metric_set(&state->metrics[METRIC_OVERLOADED], (gint64)stats.overloaded);
+    metric_set(&state->metrics[METRIC_CONNECTIONS], stats.connections);
     metric_set(&state->metrics[METRIC_LAG_MS], state_lag_ms(state));
     metric_set(&state->metrics[METRIC_CACHE_BYTES],
                (gint64)factcache_bytes(state->cache));

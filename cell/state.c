@@ -78,6 +78,7 @@ static const MetricText metric_texts[METRIC_N - METRIC_DELIVERIES] = {
      "Calls not permitted to who made them."},
     {"comb_cell_overloaded_total", METRIC_COUNTER,
      "Calls refused because they would have waited for too long."},
+    {"comb_cell_connections", METRIC_GAUGE, "Open connections."},
 };
 
 static void

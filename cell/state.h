@@ -43,6 +43,7 @@ typedef enum StateMetric {
     METRIC_TLS_FAULTS,
     METRIC_DENIED,
     METRIC_OVERLOADED,
+    METRIC_CONNECTIONS,
     METRIC_N,
 } StateMetric;
 
