@@ -8,6 +8,7 @@ process dies.
 import ctypes
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -76,6 +77,8 @@ class Daemon:
         self.directory = pathlib.Path(directory)
         self.ports = {}
         self.process = None
+        self.environment = {}  # more than environment() has
+        self.limits = {}       # resource.RLIMIT_...: the most it may have
         self._runs = 0
 
     def launch(self):
@@ -87,9 +90,15 @@ class Daemon:
                 open(self._log("err"), "wb") as err:
             self.process = subprocess.Popen(
                 [program(self.name), *self.flags], stdin=subprocess.DEVNULL,
-                stdout=out, stderr=err, env=environment(self.directory),
-                preexec_fn=die_with_parent)
+                stdout=out, stderr=err,
+                env={**environment(self.directory), **self.environment},
+                preexec_fn=self._prepare)
         return self
+
+    def _prepare(self):
+        die_with_parent()
+        for limit, most in self.limits.items():
+            resource.setrlimit(limit, (most, most))
 
     def start(self, timeout_s=READY_S):
         """Start and wait for the ready line; its addresses are in ports."""
