@@ -40,6 +40,7 @@ struct Streams {
     StreamsOptions options;    /* host is not kept */
     struct event_base *base;   /* the thread's, but for once and loopexit */
     struct evhttp *http;       /* the thread's while it runs */
+    HttpGate gate;             /* of http */
     guint16 port;              /* the one that was bound */
     pthread_t thread;          /* runs the loop */
     gboolean running;          /* there is a thread to join */
@@ -267,7 +268,8 @@ streams_start(const StreamsOptions *options, GError **error)
     evhttp_set_cb(streams->http, "/v1/stream", answer_stream, streams);
     evhttp_set_gencb(streams->http, answer_other, streams);
     streams->port = options->port;
-    if (!http_bind(streams->http, "http", options->host, &streams->port,
+    streams->gate.whose = HTTP_PUBLIC;
+    if (!http_bind(streams->http, &streams->gate, options->host, &streams->port,
                    error)) {
         streams_stop(streams);
         return NULL;

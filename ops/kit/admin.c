@@ -35,6 +35,7 @@ struct Admin {
     AdminOptions options;    /* host is not kept */
     struct event_base *base; /* the thread's, but for loopexit */
     struct evhttp *http;     /* the thread's while it runs */
+    HttpGate gate;           /* of http */
     guint16 port;            /* the one that was bound */
     pthread_t thread;        /* runs the loop */
     gboolean running;        /* there is a thread to join */
@@ -155,7 +156,9 @@ admin_start(const AdminOptions *options, GError **error)
     http_limit(admin->http, HEADERS_BYTES_MAX);
     route_requests(admin);
     admin->port = options->port;
-    if (!http_bind(admin->http, "admin", options->host, &admin->port, error)) {
+    admin->gate.whose = HTTP_ADMIN;
+    if (!http_bind(admin->http, &admin->gate, options->host, &admin->port,
+                   error)) {
         admin_stop(admin);
         return NULL;
     }

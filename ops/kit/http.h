@@ -4,6 +4,7 @@
 #pragma once
 
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <glib.h>
 
 /**
@@ -15,12 +16,27 @@
  */
 void http_limit(struct evhttp *http, gssize headers_max);
 
+/* Whose port it is. */
+typedef enum HttpPort {
+    HTTP_PUBLIC, /* "http": a quarter of the descriptors is not for it */
+    HTTP_ADMIN,  /* "admin": an eighth; it answers when the others cannot */
+} HttpPort;
+
+/* A port's accepting; whoever binds the port owns it. */
+typedef struct HttpGate {
+    HttpPort whose;                  /* set by the owner */
+    struct evconnlistener *listener; /* evhttp's */
+} HttpGate;
+
 /**
  * http_bind() - listen
  *
- * @name: of the port, for the error. @host: an address or name of ours.
- * @port: 0: any free one; the one that was bound is in *@port then.
- * Fails: COMB_ERROR_IO, FALSE.
+ * @gate:  outlives @http.
+ * @host:  an address or name of ours.
+ * @port:  0: any free one; the one that was bound is in *@port then.
+ * Effect: while the process has no descriptor to spare, peers wait in the
+ *         kernel's queue.
+ * Fails:  COMB_ERROR_IO, FALSE.
  */
-gboolean http_bind(struct evhttp *http, const char *name, const char *host,
+gboolean http_bind(struct evhttp *http, HttpGate *gate, const char *host,
                    guint16 *port, GError **error);
