@@ -17,7 +17,7 @@
 #include "firehose/ask.h"
 #include "firehose/bookmark.h"
 #include "firehose/gateway_private.h"
-#include "ops/kit/ensure.h"
+#include "ops/kit/logger.h"
 #include "thrift/reply.h"
 
 #define CONSUMING_MAX 64
@@ -145,27 +145,43 @@ run_thread(void *data)
     return NULL;
 }
 
-/* Owns: takes @fetch. */
+static void
+refuse(Fetch *fetch)
+{
+    Gateway *gateway = fetch->gateway;
+
+    atomic_fetch_sub(&gateway->consuming, 1);
+    metric_add(&gateway->metrics[GATEWAY_OVERLOADED], 1);
+    reply_overloaded(fetch->request, GATEWAY_RETRY_MS);
+    fetch_free(fetch);
+}
+
+/* Owns: takes @fetch. The timer is of the thread that runs this. */
 static void
 fetch_start(Fetch *fetch)
 {
     Gateway *gateway = fetch->gateway;
     pthread_attr_t attr;
     pthread_t thread;
+    int failed;
 
     if (atomic_fetch_add(&gateway->consuming, 1) >= CONSUMING_MAX) {
-        atomic_fetch_sub(&gateway->consuming, 1);
-        metric_add(&gateway->metrics[GATEWAY_OVERLOADED], 1);
-        reply_overloaded(fetch->request, GATEWAY_RETRY_MS);
-        fetch_free(fetch);
+        refuse(fetch);
         return;
     }
     gateway_call_begin(gateway);
     start_timer(fetch);
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    ensure(pthread_create(&thread, &attr, run_thread, fetch) == 0);
+    failed = pthread_create(&thread, &attr, run_thread, fetch);
     pthread_attr_destroy(&attr);
+    if (failed != 0) {
+        logger_warn("firehose.gateway", "no thread for a fetch", "errno=%d",
+                    failed);
+        event_free(fetch->timer);
+        refuse(fetch);
+        gateway_call_end(gateway);
+    }
 }
 
 /* ---- fetching ---- */

@@ -16,6 +16,7 @@
 #include "firehose/stream.h"
 #include "ops/kit/ensure.h"
 #include "ops/kit/http.h"
+#include "ops/kit/logger.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -176,12 +177,14 @@ probe_silent_peers(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
-/* The socket is the stream's from here on. */
-static void
+/* TRUE: the socket and @query are the stream's from here on. FALSE: there is
+   no thread for it. */
+static gboolean
 start_stream(Streams *streams, struct evhttp_request *request, Query *query)
 {
     Served *served = g_new0(Served, 1);
     struct bufferevent *buffer;
+    int failed;
 
     served->streams = streams;
     served->connection = evhttp_request_get_connection(request);
@@ -198,7 +201,26 @@ start_stream(Streams *streams, struct evhttp_request *request, Query *query)
                  .stopping = &streams->stopping},
     };
     probe_silent_peers(served->stream.sink.fd);
-    ensure(pthread_create(&served->thread, NULL, run_stream, served) == 0);
+    failed = pthread_create(&served->thread, NULL, run_stream, served);
+    if (failed != 0) {
+        logger_warn("firehose.stream", "no thread for a stream", "errno=%d",
+                    failed);
+        bufferevent_enable(buffer, EV_READ | EV_WRITE);
+        g_free(served);
+    }
+    return failed == 0;
+}
+
+/* Owns: takes @query. */
+static void
+reply_full(Streams *streams, struct evhttp_request *request, Query *query)
+{
+    query_clear(query);
+    metric_add(&streams->metrics[STREAM_REFUSED], 1);
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Retry-After",
+                      "1");
+    reply(request, HTTP_SERVUNAVAIL, NULL, "there are too many streams",
+          streams->options.streams_max);
 }
 
 static void
@@ -223,14 +245,10 @@ answer_stream(struct evhttp_request *request, void *user_data)
         metric_add(&streams->metrics[STREAM_REFUSED], 1);
         reply(request, HTTP_BADREQUEST, fault.field, fault.reason, fault.limit);
     } else if (!admit(streams)) {
-        query_clear(&query);
-        metric_add(&streams->metrics[STREAM_REFUSED], 1);
-        evhttp_add_header(evhttp_request_get_output_headers(request),
-                          "Retry-After", "1");
-        reply(request, HTTP_SERVUNAVAIL, NULL, "there are too many streams",
-              streams->options.streams_max);
-    } else {
-        start_stream(streams, request, &query);
+        reply_full(streams, request, &query);
+    } else if (!start_stream(streams, request, &query)) {
+        leave(streams);
+        reply_full(streams, request, &query);
     }
 }
 
