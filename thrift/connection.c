@@ -18,6 +18,11 @@
  * while SERVER_OUTPUT_BYTES_MAX of answers wait, or while the server drains.
  * Nor is a call served while so many bytes wait.
  *
+ * What all connections hold is counted: thousands of peers that each begin a
+ * frame of 16 MiB, or leave an answer unread, each within their own bounds, are
+ * too many together. Beyond held_bytes_max whoever has a large share unfinished
+ * is closed; small calls pass, and are not even counted.
+ *
  * Failure modes: a frame that is too long or does not scan closes the
  * connection, because where the next one begins is unknown; so does a frame
  * not finished, or an answer not read, within stall_ms. Answers not sent by
@@ -53,6 +58,8 @@
 #define READ_BYTES_MIN ((gsize)16 << 10)
 #define READ_BYTES_MAX ((gsize)256 << 10)
 #define SEND_PIECES_MAX 64
+/* Smaller calls are not worth counting, as there are in_flight_max at most. */
+#define LARGE_CALL_BYTES ((gsize)4 << 10)
 
 struct Connection {
     Worker *worker;              /* whose thread serves it */
@@ -71,6 +78,8 @@ struct Connection {
     guint n_held;                /* of them */
     gboolean ended;              /* the peer has finished sending */
     gboolean sending;            /* counted in worker->busy for @out */
+    gsize large;                 /* bytes of open calls that are large */
+    gsize held;                  /* bytes that are counted as held */
     TlsStream *tls;              /* NULL: plain text */
     gboolean shaking;            /* its handshake is not over */
     gboolean half_sent;          /* a record is: TLS must not read */
@@ -79,6 +88,37 @@ struct Connection {
     TAILQ_ENTRY(Connection) in_worker; /* worker->connections */
     TAILQ_ENTRY(Connection) in_ready;  /* worker->ready */
 };
+
+/* A call's part in @large. */
+static gsize
+large_bytes(const Request *request)
+{
+    return request->len > LARGE_CALL_BYTES ? request->len : 0;
+}
+
+/* Counts what it holds, or does not hold any more. */
+static void
+count_held(Connection *connection)
+{
+    gsize held =
+        connection->in.size + connection->out.bytes + connection->large;
+
+    if (held != connection->held) {
+        connection->worker->counters->held_bytes +=
+            (gint64)held - (gint64)connection->held;
+        connection->held = held;
+    }
+}
+
+/* Whether @len bytes of one connection are too many, as others' are. */
+static gboolean
+is_unfair(const Connection *connection, gsize len)
+{
+    const Worker *worker = connection->worker;
+
+    return len > SERVER_FAIR_BYTES &&
+           worker->counters->held_bytes > worker->options->held_bytes_max;
+}
 
 /* Takes it off its connection's open calls. */
 static void
@@ -92,6 +132,7 @@ take_off(Request *request)
     connection->n_held -= request->stage == CALL_HELD ? 1 : 0;
     TAILQ_REMOVE(&connection->calls, request, in_order);
     connection->n_calls--;
+    connection->large -= large_bytes(request);
     connection->worker->busy--;
 }
 
@@ -108,6 +149,7 @@ end_call(Request *request)
 static void
 free_if_over(Connection *connection)
 {
+    count_held(connection);
     if (connection->n_calls > 0) {
         return;
     }
@@ -283,6 +325,7 @@ take_call(Connection *connection, WireBytes message)
     }
     TAILQ_INSERT_TAIL(&connection->calls, request, in_order);
     connection->n_calls++;
+    connection->large += large_bytes(request);
     connection->worker->busy++;
     request_begin(request, connection->worker);
     return NULL;
@@ -437,12 +480,15 @@ advance(Connection *connection, WireBytes fresh)
             recvbuf_added(in, rest);
         }
     }
+    count_held(connection);
     if (fault != NULL) {
         connection->worker->counters->bad_frames++;
         close_for(connection, fault);
     } else if (connection->ended && connection->n_calls == 0 &&
                !connection->sending) {
         connection_close(connection);
+    } else if (is_unfair(connection, recvbuf_bytes(in).len)) {
+        close_for(connection, "too many bytes of unfinished frames in all");
     } else {
         watch(connection, taken > 0);
     }
@@ -580,6 +626,11 @@ connection_send(Connection *connection)
     connection->blocked = FALSE;
     if (!send_output(connection)) {
         close_failed(connection);
+        return;
+    }
+    count_held(connection);
+    if (is_unfair(connection, connection->out.bytes)) {
+        close_for(connection, "too many bytes of unread answers in all");
         return;
     }
     if (connection->out.bytes == 0) {

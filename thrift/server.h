@@ -32,6 +32,12 @@ typedef struct Request Request;
 /* Bytes of answers that a peer may leave unread before it is not read. */
 #define SERVER_OUTPUT_BYTES_MAX (1 << 20)
 
+/* Bytes of unfinished frames, calls in progress and unread answers, of all
+   connections: beyond, one that has more than SERVER_FAIR_BYTES unfinished or
+   unread is closed. */
+#define SERVER_HELD_BYTES_MAX (G_GINT64_CONSTANT(256) << 20)
+#define SERVER_FAIR_BYTES ((gsize)64 << 10)
+
 typedef void (*ServerHandler)(Request *request, gpointer user_data);
 
 typedef struct ServerMethod {

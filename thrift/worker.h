@@ -22,6 +22,7 @@ typedef struct ServerCounters {
     _Atomic guint64 denied;
     _Atomic guint64 overloaded;
     _Atomic guint connections;
+    _Atomic gint64 held_bytes; /* received or to be sent, and still here */
 } ServerCounters;
 
 typedef TAILQ_HEAD(ConnectionList, Connection) ConnectionList;
