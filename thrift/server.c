@@ -41,6 +41,7 @@ struct Server {
     int fd_max;       /* sockets from here on are refused */
     guint next;       /* who gets the next socket; the first thread's */
     guint started;    /* workers with a thread */
+    gint64 told_us;   /* when it was last told that accepting pauses */
     Worker workers[]; /* options.threads */
 };
 
@@ -76,9 +77,13 @@ pause_accepting(Server *server, int why)
 {
     const struct timeval pause = {0, ACCEPT_PAUSE_US};
     Worker *first = &server->workers[0];
+    gint64 now_us = g_get_monotonic_time();
 
-    logger_warn("thrift.server", "cannot accept", "port=%u errno=%d",
-                server->port, why);
+    if (server->told_us == 0 || now_us - server->told_us >= G_USEC_PER_SEC) {
+        server->told_us = now_us;
+        logger_warn("thrift.server", "cannot accept", "port=%u errno=%d",
+                    server->port, why);
+    }
     event_del(first->acceptable);
     event_base_once(first->base, -1, EV_TIMEOUT, on_accept_again, server,
                     &pause);
