@@ -79,6 +79,7 @@ class Daemon:
         self.process = None
         self.environment = {}  # more than environment() has
         self.limits = {}       # resource.RLIMIT_...: the most it may have
+        self.user = None       # who runs it, by number; root's only
         self._runs = 0
 
     def launch(self):
@@ -96,9 +97,13 @@ class Daemon:
         return self
 
     def _prepare(self):
-        die_with_parent()
         for limit, most in self.limits.items():
             resource.setrlimit(limit, (most, most))
+        if self.user is not None:
+            os.setgroups([])
+            os.setresgid(self.user, self.user, self.user)
+            os.setresuid(self.user, self.user, self.user)
+        die_with_parent()
 
     def start(self, timeout_s=READY_S):
         """Start and wait for the ready line; its addresses are in ports."""
@@ -191,6 +196,10 @@ class Daemon:
             text = self._log("err", run).read_text(errors="replace")
             for report in REPORTS:
                 assert report not in text, f"{self.name}, run {run}:\n{text}"
+
+    def log_path(self):
+        """Where this run logs."""
+        return self._log("err")
 
     def _log(self, kind, run=None):
         return self.directory / f"{self.name}.{run or self._runs}.{kind}"

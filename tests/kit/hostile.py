@@ -26,6 +26,9 @@ FIXED = {BOOL: 1, BYTE: 1, DOUBLE: 8, I16: 2, I32: 4, I64: 8}
 IMPOSSIBLE = (2**31 - 1, -1, -2**31, 100_000_000, 2**24 + 1)
 # 240 KB of structs were enough for c_glib; a router takes 64 KiB.
 DEPTHS = (17, 1000, 20_000)
+# For daemons whose memory is looked at: ASan keeps little of what is freed.
+LEAN = {"ASAN_OPTIONS": "detect_stack_use_after_return=1:quarantine_size_mb=1:"
+                        "thread_local_quarantine_size_kb=64"}
 
 
 def sanitizer():

@@ -28,9 +28,6 @@ NEVER_ID = FIRST_ID + 10**6
 ROUNDS = 20
 # What sanitizers keep of memory that was freed.
 GROWTH_BYTES_MAX = {"": 1 << 20, "address": 4 << 20, "thread": 8 << 20}
-DAEMON_ENVIRONMENT = {
-    "ASAN_OPTIONS": "detect_stack_use_after_return=1:quarantine_size_mb=1:"
-                    "thread_local_quarantine_size_kb=64"}
 
 
 def fill(stack):
@@ -45,16 +42,11 @@ def fill(stack):
     stack.wait_applied(len(told))
 
 
-def watched(daemon):
-    """So that its memory can be looked at."""
-    daemon.environment = DAEMON_ENVIRONMENT
-
-
 @pytest.fixture(scope="module")
 def solo(tmp_path_factory):
     """All in one process."""
     stack = Solo(tmp_path_factory.mktemp("solo"))
-    watched(stack.daemon)
+    stack.daemon.environment = hostile.LEAN
     with stack:
         fill(stack)
         stack.daemon_of = dict.fromkeys(PORTS, stack.daemon)
@@ -68,7 +60,7 @@ def cluster(tmp_path_factory):
         stack = Cluster(tmp_path_factory.mktemp("cluster"), kafka.bootstrap,
                         cells=1)
         for daemon in stack.daemons:
-            watched(daemon)
+            daemon.environment = hostile.LEAN
         with stack:
             fill(stack)
             stack.daemon_of = {"gateway": stack.firehose,
