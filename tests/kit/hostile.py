@@ -16,7 +16,7 @@ import time
 import urllib.request
 
 import raw
-from client import Client
+from client import Client, Dashboard, context
 from daemons import BUILD
 
 BOOL, BYTE, DOUBLE, I16, I32, I64 = 2, 3, 4, 6, 8, 10
@@ -145,6 +145,57 @@ def hostile_frames(message):
         for bomb in bombs(depth):
             yield (f"depth {depth}",
                    raw.frame(put_in(message, walk.structs[0], bomb)), True)
+
+
+# --- what breaks Thrift's own servers for C --------------------------------
+
+def some_call(method="getPosts", kind=1):
+    """A good call's message; of another kind, what kind says."""
+    message = raw.encode_call(method, Dashboard.getPosts_args(
+        posts=[1], ctx=context()))
+    return message[:3] + bytes([kind]) + message[4:]
+
+
+def with_field(data):
+    """The good call with a field more."""
+    return some_call()[:-1] + data + b"\0"
+
+
+TEXT = struct.pack(">i", 3) + b"wax"
+TWO_FRAMES = with_field(field(STRING, 70,
+                              struct.pack(">i", 64) + b"x" * 64))
+# 240 KB; and as much as the router takes.
+HAZARDS = {
+    "nested structs": raw.frame(some_call()[:-1] + b"\x0c\x00\x01" * 60000 +
+                                b"\0" * 60001),
+    "nested structs in 60 KB": raw.frame(
+        some_call()[:-1] + b"\x0c\x00\x01" * 15000 + b"\0" * 15001),
+    "nested lists": raw.frame(some_call()[:-1] + b"\x0f\x00\x46" +
+                              b"\x0f\x00\x00\x00\x01" * 12000),
+    "list of 100 M": raw.frame(with_field(
+        b"\x0f\x00\x46" + struct.pack(">bi", I64, 100_000_000))),
+    "list of 100 M structs": raw.frame(with_field(
+        b"\x0f\x00\x46" + struct.pack(">bi", STRUCT, 100_000_000))),
+    "list of nothings": raw.frame(with_field(
+        b"\x0f\x00\x46" + struct.pack(">bi", 1, 100_000_000))),
+    "value over two frames": raw.frame(TWO_FRAMES[:-40]) +
+                             raw.frame(TWO_FRAMES[-40:]),
+    "oneway": raw.frame(some_call(kind=4)),
+    "oneway of no method": raw.frame(some_call("getNothing", kind=4)),
+    "a reply": raw.frame(some_call(kind=2)),
+    "an exception": raw.frame(some_call(kind=3)),
+    "a field twice": raw.frame(with_field(field(STRING, 14, TEXT) * 2)),
+    "a field twice inside": raw.frame(with_field(
+        field(STRUCT, 70, field(STRING, 1, TEXT) * 2 + b"\0"))),
+    "over max_message_size": struct.pack(">i", 2**24 + 1) + some_call(),
+    "no frame": some_call(),
+    "compact protocol": raw.frame(b"\x82\x21\x01\x08getPosts\x00"),
+    "json protocol": raw.frame(b'[1,"getPosts",1,1,{"2":{"lst":["i64",0]}}]'),
+    "empty frame": raw.frame(b""),
+    "no name": raw.frame(b"\x80\x01\x00\x01" + b"\0" * 9),
+    "long name": raw.frame(b"\x80\x01\x00\x01" + struct.pack(">i", 65) +
+                           b"x" * 65 + b"\0" * 5),
+}
 
 
 # --- peers -----------------------------------------------------------------

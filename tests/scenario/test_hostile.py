@@ -118,64 +118,13 @@ def bystander(world, port):
 
 # --- S2: what breaks c_glib ------------------------------------------------
 
-def some_call(method="getPosts", kind=1):
-    """A good call's message; of another kind, what kind says."""
-    message = raw.encode_call(method, Dashboard.getPosts_args(
-        posts=[1], ctx=context()))
-    return message[:3] + bytes([kind]) + message[4:]
-
-
-def with_field(data):
-    """The good call with a field more."""
-    return some_call()[:-1] + data + b"\0"
-
-
-TEXT = struct.pack(">i", 3) + b"wax"
-TWO_FRAMES = with_field(hostile.field(hostile.STRING, 70,
-                                      struct.pack(">i", 64) + b"x" * 64))
-# 240 KB; and as much as the router takes.
-HAZARDS = {
-    "nested structs": raw.frame(some_call()[:-1] + b"\x0c\x00\x01" * 60000 +
-                                b"\0" * 60001),
-    "nested structs in 60 KB": raw.frame(
-        some_call()[:-1] + b"\x0c\x00\x01" * 15000 + b"\0" * 15001),
-    "nested lists": raw.frame(some_call()[:-1] + b"\x0f\x00\x46" +
-                              b"\x0f\x00\x00\x00\x01" * 12000),
-    "list of 100 M": raw.frame(with_field(
-        b"\x0f\x00\x46" + struct.pack(">bi", hostile.I64, 100_000_000))),
-    "list of 100 M structs": raw.frame(with_field(
-        b"\x0f\x00\x46" + struct.pack(">bi", hostile.STRUCT, 100_000_000))),
-    "list of nothings": raw.frame(with_field(
-        b"\x0f\x00\x46" + struct.pack(">bi", 1, 100_000_000))),
-    "value over two frames": raw.frame(TWO_FRAMES[:-40]) +
-                             raw.frame(TWO_FRAMES[-40:]),
-    "oneway": raw.frame(some_call(kind=4)),
-    "oneway of no method": raw.frame(some_call("getNothing", kind=4)),
-    "a reply": raw.frame(some_call(kind=2)),
-    "an exception": raw.frame(some_call(kind=3)),
-    "a field twice": raw.frame(with_field(
-        hostile.field(hostile.STRING, 14, TEXT) * 2)),
-    "a field twice inside": raw.frame(with_field(
-        hostile.field(hostile.STRUCT, 70,
-                      hostile.field(hostile.STRING, 1, TEXT) * 2 + b"\0"))),
-    "over max_message_size": struct.pack(">i", 2**24 + 1) + some_call(),
-    "no frame": some_call(),
-    "compact protocol": raw.frame(b"\x82\x21\x01\x08getPosts\x00"),
-    "json protocol": raw.frame(b'[1,"getPosts",1,1,{"2":{"lst":["i64",0]}}]'),
-    "empty frame": raw.frame(b""),
-    "no name": raw.frame(b"\x80\x01\x00\x01" + b"\0" * 9),
-    "long name": raw.frame(b"\x80\x01\x00\x01" + struct.pack(">i", 65) +
-                           b"x" * 65 + b"\0" * 5),
-}
-
-
 def test_what_breaks_c_glib_is_refused(world, port, bystander):
     address, daemon = address_of(world, port), world.daemon_of[port]
-    took = {name: [] for name in HAZARDS}
+    took = {name: [] for name in hostile.HAZARDS}
     for turn in range(2 * ROUNDS):
         if turn == ROUNDS:
             before = hostile.status_bytes(daemon, "VmRSS")
-        for name, data in HAZARDS.items():
+        for name, data in hostile.HAZARDS.items():
             answer, seconds = strike(address, data)
             assert answer == b"", name
             took[name].append(seconds)
@@ -189,7 +138,7 @@ def test_what_breaks_c_glib_is_refused(world, port, bystander):
 # The other end of a truncated message never comes: an endless loop there.
 def test_truncated_messages_are_refused(world, port, bystander):
     address = address_of(world, port)
-    message = hostile.with_every_type(some_call())
+    message = hostile.with_every_type(hostile.some_call())
     took = [strike(address, raw.frame(message[:length]))
             for length in range(len(message))]
     assert [answer for answer, _ in took] == [b""] * len(message)
@@ -202,7 +151,7 @@ def test_unknown_methods_are_answered(world, port, bystander):
     with raw.dial(address_of(world, port)) as connection:
         for _ in range(50):
             for method in ("getNothing", "status\0", "x" * 64):
-                connection.sendall(raw.frame(some_call(method)))
+                connection.sendall(raw.frame(hostile.some_call(method)))
                 answer = raw.receive_frame(connection)
                 assert answer[:4] == b"\x80\x01\x00\x03"
                 assert method.encode() in answer
@@ -212,7 +161,7 @@ def test_unknown_methods_are_answered(world, port, bystander):
 def test_callers_that_reset_before_the_answer(world, port, bystander):
     for i in range(200):
         connection = raw.dial(address_of(world, port))
-        connection.sendall(raw.frame(some_call()) * (1 + i % 5))
+        connection.sendall(raw.frame(hostile.some_call()) * (1 + i % 5))
         hostile.vanish(connection)
 
 
