@@ -7,7 +7,8 @@
  * So accepting pauses before that: evhttp asks us for a bufferevent for each
  * connection that it has accepted, and where descriptors are short then, the
  * listener is disabled until they are not. Connections that say nothing end
- * after SILENCE_SECONDS_MAX, so that is soon.
+ * after SILENCE_SECONDS_MAX, so that is soon; those that say a byte now and
+ * then can keep others from this port, and from no other.
  *
  * How short they are a duplicate of the listener tells: the kernel gives the
  * lowest number that is free.
@@ -45,13 +46,14 @@ http_limit(struct evhttp *http, gssize headers_max)
 
 /* ---- accepting ---- */
 
-/* Of all descriptors a @share-th, or @most, is kept free. */
+/* Of all descriptors a @share-th, or @most, is kept free. Connections of the
+   Thrift servers leave a quarter, or 512 (thrift/server.c). */
 static const struct {
     const char *name;
     rlim_t share;
     rlim_t most;
 } ports[] = {
-    [HTTP_PUBLIC] = {"http", 4, 512},
+    [HTTP_PUBLIC] = {"http", 2, 4608},
     [HTTP_ADMIN] = {"admin", 8, 256},
 };
 

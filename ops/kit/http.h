@@ -11,14 +11,15 @@
  * http_limit() - bound what a client may send
  *
  * Effect: a request has @headers_max bytes of headers and 1 KiB of body at
- *         most, and 5 seconds to arrive; every method that libevent knows
- *         comes to the callbacks, so that the 405 is ours and not its 501.
+ *         most, and is not silent for 5 seconds; every method that libevent
+ *         knows comes to the callbacks, so that the 405 is ours and not its
+ *         501.
  */
 void http_limit(struct evhttp *http, gssize headers_max);
 
 /* Whose port it is. */
 typedef enum HttpPort {
-    HTTP_PUBLIC, /* "http": a quarter of the descriptors is not for it */
+    HTTP_PUBLIC, /* "http": half of the descriptors is for others */
     HTTP_ADMIN,  /* "admin": an eighth; it answers when the others cannot */
 } HttpPort;
 

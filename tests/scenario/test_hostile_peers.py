@@ -335,6 +335,8 @@ def test_descriptors_exhausted(poor, port):
         print(f"{port}: {used} descriptors, {cpu:.2f} s of CPU and {lines} "
               f"lines in {took:.1f} s; " + client.line("meanwhile"))
         assert used < DESCRIPTORS - 16, "none is left for files"
+        if port == "http":
+            assert hostile.strike(poor.router, ask_of("router"))[0]
         # The honest client has its part of it.
         assert cpu < 0.75 * took
         assert lines <= 2 * (took + 1)
