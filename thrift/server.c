@@ -231,6 +231,9 @@ server_start(const ServerOptions *options, GError **error)
     if (options->queue_ms == 0) {
         server->options.queue_ms = SERVER_QUEUE_MS_DEFAULT;
     }
+    if (options->held_bytes_max == 0) {
+        server->options.held_bytes_max = SERVER_HELD_BYTES_MAX_DEFAULT;
+    }
     server->port = bound_port(fd);
     for (guint i = 0; i < options->threads; i++) {
         worker_init(&server->workers[i], i, &server->options,

@@ -32,10 +32,9 @@ typedef struct Request Request;
 /* Bytes of answers that a peer may leave unread before it is not read. */
 #define SERVER_OUTPUT_BYTES_MAX (1 << 20)
 
-/* Bytes of unfinished frames, calls in progress and unread answers, of all
-   connections: beyond, one that has more than SERVER_FAIR_BYTES unfinished or
-   unread is closed. */
-#define SERVER_HELD_BYTES_MAX (G_GINT64_CONSTANT(256) << 20)
+#define SERVER_HELD_BYTES_MAX_DEFAULT (G_GINT64_CONSTANT(256) << 20)
+
+/* What a connection may always have of that. */
 #define SERVER_FAIR_BYTES ((gsize)64 << 10)
 
 typedef void (*ServerHandler)(Request *request, gpointer user_data);
@@ -58,6 +57,11 @@ typedef struct ServerOptions {
     guint queue_ms;              /* a call that would wait longer for its
                                     thread is refused, unless it is of a
                                     burst; 0: SERVER_QUEUE_MS_DEFAULT */
+    gint64 held_bytes_max;       /* unfinished frames, calls in progress and
+                                    unread answers of all connections: beyond,
+                                    one with more than SERVER_FAIR_BYTES
+                                    unfinished or unread is closed; 0:
+                                    SERVER_HELD_BYTES_MAX_DEFAULT */
     Tls *tls;                    /* borrowed, outlives the server; NULL: plain
                                     text */
     const ServerMethod *methods; /* static; ends with a NULL name */

@@ -7,7 +7,12 @@
 #include "tests/unit/echo.h"
 #include "tests/unit/peer.h"
 
+#include <string.h>
 #include <unistd.h>
+
+#define PEERS 8
+#define HELD_BYTES_MAX ((gint64)1 << 20)
+#define PIECE_BYTES ((gsize)512 << 10)
 
 /* What is no call closes its own connection and is counted; others live. */
 static void
@@ -283,6 +288,77 @@ test_late_reader(void)
     echo_stop(&f);
 }
 
+static guint16
+start_with_little(EchoServer *f)
+{
+    ServerOptions options = echo_options(f);
+
+    options.held_bytes_max = HELD_BYTES_MAX;
+    options.frame_bytes_max = 16 << 20;
+    return echo_start_with(f, &options);
+}
+
+/* Some of the peers were closed; one with a small call is served. */
+static void
+expect_shed(EchoServer *f, guint16 port, const int peers[PEERS])
+{
+    int good = peer_connect(port);
+
+    /* Accepted last, so that all others have been. */
+    peer_send(good, peer_call("echo", 1, 1));
+    peer_expect(good, 1, 1);
+    for (int i = 0; i < 20000 && echo_stats(f).connections > PEERS / 2; i++) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(echo_stats(f).connections, <=, PEERS / 2);
+    peer_send(good, peer_call("echo", 2, 2));
+    peer_expect(good, 2, 2);
+    close(good);
+    for (guint i = 0; i < PEERS; i++) {
+        close(peers[i]);
+    }
+    echo_wait_connections(f, 0);
+}
+
+/* What is held of unfinished frames is given back with each of them. */
+static void
+test_held_frames(void)
+{
+    g_autofree guint8 *piece = g_malloc0(PIECE_BYTES);
+    guint32 prefix = GUINT32_TO_BE((guint32)16 << 20);
+    EchoServer f;
+    guint16 port = start_with_little(&f);
+    int peers[PEERS];
+
+    memcpy(piece, &prefix, sizeof prefix);
+    for (guint turn = 0; turn < 2; turn++) {
+        for (guint i = 0; i < PEERS; i++) {
+            peers[i] = peer_connect(port);
+            peer_send_raw(peers[i], piece, PIECE_BYTES);
+        }
+        expect_shed(&f, port, peers);
+    }
+    echo_stop(&f);
+}
+
+/* Likewise of answers that nobody reads. */
+static void
+test_held_answers(void)
+{
+    EchoServer f;
+    guint16 port = start_with_little(&f);
+    int peers[PEERS];
+
+    for (guint turn = 0; turn < 2; turn++) {
+        for (guint i = 0; i < PEERS; i++) {
+            peers[i] = peer_connect(port);
+            peer_send(peers[i], peer_call("blob", 1, 12 << 20));
+        }
+        expect_shed(&f, port, peers);
+    }
+    echo_stop(&f);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -296,5 +372,7 @@ main(int argc, char **argv)
     g_test_add_func("/server-bounds/dripping-sender", test_dripping_sender);
     g_test_add_func("/server-bounds/slow-reader", test_slow_reader);
     g_test_add_func("/server-bounds/late-reader", test_late_reader);
+    g_test_add_func("/server-bounds/held-frames", test_held_frames);
+    g_test_add_func("/server-bounds/held-answers", test_held_answers);
     return g_test_run();
 }
