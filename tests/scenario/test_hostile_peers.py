@@ -297,7 +297,9 @@ def test_half_closed(solo, port):
 @pytest.fixture(scope="module")
 def poor(tmp_path_factory, stalled):
     """A Comb with few descriptors."""
-    stack = Solo(tmp_path_factory.mktemp("poor"), cells=1)
+    # No checkpoint, which wants descriptors, while there are none.
+    stack = Solo(tmp_path_factory.mktemp("poor"), "--checkpoint-s", 86400,
+                 cells=1)
     stack.daemon.limits = {resource.RLIMIT_NOFILE: DESCRIPTORS}
     with stack:
         fill(stack)
@@ -309,41 +311,92 @@ def log_lines(daemon):
     return len(daemon.log_path().read_bytes().splitlines())
 
 
+class Calm:
+    """How much a daemon works and says while nothing happens to it."""
+
+    SECONDS = 1.5
+
+    def __init__(self, daemon):
+        lines, cpu = log_lines(daemon), hostile.cpu_seconds(daemon)
+        begin = time.monotonic()
+        time.sleep(self.SECONDS)
+        self.cpu = hostile.cpu_seconds(daemon) - cpu
+        self.lines = log_lines(daemon) - lines
+        self.took = time.monotonic() - begin
+
+    def __str__(self):
+        return (f"{self.cpu:.2f} s of CPU and {self.lines} lines in "
+                f"{self.took:.1f} s")
+
+
+def descriptors_of(daemon):
+    """The numbers of those it has."""
+    return {int(name) for name in
+            os.listdir(f"/proc/{daemon.process.pid}/fd")}
+
+
+def crowd_at(address, count):
+    """Connections that may wait in the kernel for ever."""
+    host, number = address.rsplit(":", 1)
+    crowd = [socket.socket() for _ in range(count)]
+    for connection in crowd:
+        connection.setblocking(False)
+        connection.connect_ex((host, int(number)))
+    return crowd
+
+
 # Whoever is connected goes on; others are closed or wait; nothing spins.
 @pytest.mark.parametrize("port", [*PORTS, "http", "admin"])
 def test_descriptors_exhausted(poor, port):
     if port not in PORTS and hostile.sanitizer() == "thread":
         pytest.skip("libevent closes before it forgets: see tsan.supp")
-    host, number = address_of(poor, port).rsplit(":", 1)
     with honest(poor) as client, Client(Firehose, poor.gateway) as gateway:
-        crowd = []
-        for _ in range(DESCRIPTORS + 200):
-            crowd.append(socket.socket())
-            crowd[-1].setblocking(False)
-            crowd[-1].connect_ex((host, int(number)))
+        crowd = crowd_at(address_of(poor, port), DESCRIPTORS + 200)
         time.sleep(0.5)
-        lines, cpu = log_lines(poor.daemon), hostile.cpu_seconds(poor.daemon)
-        begin = time.monotonic()
-        time.sleep(1.5)
-        cpu = hostile.cpu_seconds(poor.daemon) - cpu
-        lines = log_lines(poor.daemon) - lines
-        took = time.monotonic() - begin
-        used = len(os.listdir(f"/proc/{poor.daemon.process.pid}/fd"))
+        calm = Calm(poor.daemon)
+        used = len(descriptors_of(poor.daemon))
         result, = gateway.publish([event("follow", 1, target_user=2)],
                                   context())
         assert result.position, result
-        print(f"{port}: {used} descriptors, {cpu:.2f} s of CPU and {lines} "
-              f"lines in {took:.1f} s; " + client.line("meanwhile"))
+        print(f"{port}: {used} descriptors, {calm}; " +
+              client.line("meanwhile"))
         assert used < DESCRIPTORS - 16, "none is left for files"
         if port == "http":
             assert hostile.strike(poor.router, ask_of("router"))[0]
         # The honest client has its part of it.
-        assert cpu < 0.75 * took
-        assert lines <= 2 * (took + 1)
+        assert calm.cpu < 0.75 * calm.took
+        assert calm.lines <= 2 * (calm.took + 1)
         for connection in crowd:
             connection.close()
     hostile.wait_for(lambda: hostile.strike(poor.router, ask_of("router"))[0],
                      "it answers again")
+    hostile.wait_for(lambda: hostile.metric(
+        poor.admin, METRICS["router"]) == 0, "no connection")
+
+
+# Others may take the last ones: then accept() itself fails.
+def test_accept_fails(poor):
+    pid = poor.daemon.process.pid
+    taken = descriptors_of(poor.daemon)
+    free = min(set(range(DESCRIPTORS)) - taken)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, DESCRIPTORS))
+    waiting = {port: crowd_at(address_of(poor, port), 20)
+               for port in (*PORTS, "http", "admin")}
+    time.sleep(0.5)
+    calm = Calm(poor.daemon)
+    print(f"accept() fails: {calm}")
+    assert len(descriptors_of(poor.daemon)) <= len(taken)
+    assert calm.cpu < 0.75 * calm.took
+    # Each server's line a second.
+    assert calm.lines <= len(PORTS) * (calm.took + 1)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    for port in PORTS:
+        for connection in waiting[port]:
+            connection.settimeout(60)
+            connection.sendall(ask_of(port, 1))
+            assert raw.receive_frame(connection)
+    for connection in sum(waiting.values(), []):
+        connection.close()
     hostile.wait_for(lambda: hostile.metric(
         poor.admin, METRICS["router"]) == 0, "no connection")
 
