@@ -202,11 +202,12 @@ ingest_publish_progress(Ingest *ingest, const LogRecord *last)
 {
     State *state = ingest->state;
     gboolean ready = TRUE;
+    atomic_store(&state->as_of, ingest->as_of);
     for (guint i = 0; i < state->identity.partitions; i++) {
         atomic_store(&state->next[i], ingest->next[i]);
         ready = ready && ingest->next[i] >= ingest->target[i];
     }
-    atomic_store(&state->as_of, ingest->as_of);
+    bell_ring(state->bell);
     metric_set(&state->metrics[METRIC_USERS], inbox_users(state->inbox));
     metric_set(&state->metrics[METRIC_EDGES],
                (gint64)followers_edges(state->followers));

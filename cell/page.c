@@ -33,6 +33,7 @@ typedef struct Entry {
 
 typedef struct Page {
     const PageQuery *query;
+    const char *late; /* why ctx.at_least is not in it; NULL: it is */
     Cut cut;
     Follows follows;               /* the reader's */
     Entry entries[PAGE_LIMIT_MAX]; /* in order of the walk */
@@ -239,10 +240,20 @@ page_reserve(GByteArray *out, const Page *page)
     g_byte_array_set_size(out, len);
 }
 
+/* Field @field, why all of it is older than it should be, if it is. */
+static void
+page_write_stale(GByteArray *out, gint16 field, const Page *page)
+{
+    const char *stopped = state_stopped(page->cut.state);
+    const char *stale = stopped != NULL ? stopped : page->late;
+    if (stale != NULL) {
+        wire_field_string(out, field, stale);
+    }
+}
+
 static void
 page_write_all(GByteArray *out, const Page *page)
 {
-    State *state = page->cut.state;
     page_reserve(out, page);
     wire_write_field(out, WIRE_LIST, 1);
     wire_write_list(out, WIRE_STRUCT, page->n);
@@ -255,17 +266,24 @@ page_write_all(GByteArray *out, const Page *page)
     wire_field_bool(out, 5, page->complete);
     wire_field_i64(out, 6, page->cut.as_of);
     wire_field_i64(out, 7, page->cut.lag_ms);
-    const char *stopped = state_stopped(state);
-    if (stopped != NULL) {
-        wire_field_string(out, 8, stopped);
-    }
+    page_write_stale(out, 8, page);
     wire_write_stop(out);
 }
 
 gboolean
 page_write(State *state, const PageQuery *query, GByteArray *out)
 {
-    Page page = {.query = query, .complete = TRUE, .walked_to = query->from};
+    return page_write_late(state, query, NULL, out);
+}
+
+gboolean
+page_write_late(State *state, const PageQuery *query, const char *late,
+                GByteArray *out)
+{
+    Page page = {.query = query,
+                 .late = late,
+                 .complete = TRUE,
+                 .walked_to = query->from};
     UserId reader = query->kind == CURSOR_DASHBOARD ? query->user : (UserId){0};
     cut_open(state, reader, &page.cut);
     follows_init(&page.follows, &page.cut, query->user);
@@ -284,10 +302,11 @@ page_write(State *state, const PageQuery *query, GByteArray *out)
 }
 
 gboolean
-page_write_posts(State *state, const gint64 *ids, gsize n, GByteArray *out)
+page_write_posts(State *state, const gint64 *ids, gsize n, const char *late,
+                 GByteArray *out)
 {
     static const PageQuery query = {.kind = CURSOR_TIMELINE};
-    Page page = {.query = &query};
+    Page page = {.query = &query, .late = late};
     g_autoptr(GByteArray) found = g_byte_array_new();
     g_autoptr(GByteArray) missing = g_byte_array_new();
     guint32 n_found = 0;
@@ -304,13 +323,14 @@ page_write_posts(State *state, const gint64 *ids, gsize n, GByteArray *out)
             wire_write_i64(missing, ids[i]);
         }
     }
-    cut_close(&page.cut);
     wire_write_field(out, WIRE_LIST, 1);
     wire_write_list(out, WIRE_STRUCT, n_found);
     g_byte_array_append(out, found->data, found->len);
     wire_write_field(out, WIRE_LIST, 2);
     wire_write_list(out, WIRE_I64, (guint32)n - n_found);
     g_byte_array_append(out, missing->data, missing->len);
+    page_write_stale(out, 3, &page);
     wire_write_stop(out);
+    cut_close(&page.cut);
     return good;
 }

@@ -36,8 +36,18 @@ typedef struct PageQuery {
 gboolean page_write(State *state, const PageQuery *query, GByteArray *out);
 
 /**
+ * page_write_late() - likewise, for a call that waited in vain (waits.h)
+ *
+ * @late: why, for Page.stale; NULL: it did not.
+ */
+gboolean page_write_late(State *state, const PageQuery *query, const char *late,
+                         GByteArray *out);
+
+/**
  * page_write_posts() - append the struct Posts: those of @n @ids that are
  * there and not deleted, and the ids of the others
+ *
+ * @late: as for page_write_late().
  */
 gboolean page_write_posts(State *state, const gint64 *ids, gsize n,
-                          GByteArray *out);
+                          const char *late, GByteArray *out);

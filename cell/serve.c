@@ -3,7 +3,8 @@
  * context, asks whether the cell is ready and the user's home, reads the page
  * request, and has the page written straight into the answer. Everything that
  * is wrong with a request is answered by name and limit; only a damaged store
- * is answered Unavailable.
+ * is answered Unavailable. A call whose at_least is not applied yet is parked
+ * (waits.h) and read again from the start, with the reason where in vain.
  */
 #include "cell/serve.h"
 
@@ -11,6 +12,7 @@
 #include "cell/errands.h"
 #include "cell/facts.h"
 #include "cell/page.h"
+#include "cell/waits.h"
 #include "thrift/context.h"
 
 #include <string.h>
@@ -20,6 +22,9 @@
 #define SERVE_ADMIN_QUEUE_MAX 32
 #define SERVE_RETRY_MS 200
 #define SERVE_DRAIN_MS 5000
+/* A call that waits is answered before its deadline, so that the answer is of
+   use: by an eighth of its time, at most by this. */
+#define SERVE_ANSWER_US (G_USEC_PER_SEC / 4)
 
 #define DIRECTION_OLDER 1
 #define DIRECTION_NEWER 2
@@ -29,6 +34,7 @@ struct Serve {
     Log *firehose;          /* borrowed */
     Server *server;         /* owned */
     Errands *admin;         /* owned; takes Requests */
+    Waits *waits;           /* owned; calls with at_least */
     _Atomic(Apply *) apply; /* borrowed; NULL before it runs */
 };
 
@@ -36,10 +42,9 @@ struct Serve {
 
 /* FALSE after the request was answered. */
 static gboolean
-serve_check_ready(Serve *serve, Request *request)
+serve_check_ready(Serve *serve, Request *request, Context *ret_context)
 {
-    Context context;
-    if (!context_read(request, &context)) {
+    if (!context_read(request, ret_context)) {
         return FALSE;
     }
     State *state = serve->state;
@@ -90,6 +95,68 @@ serve_check_home(Serve *serve, Request *request, UserId user)
         return FALSE;
     }
     return TRUE;
+}
+
+/* ---- read your own writes ---- */
+
+static gint64
+serve_wait_until(const Request *request, const Context *context)
+{
+    gint64 received_us = request_received_us(request);
+    gint64 time_us = context->deadline_us - received_us;
+    time_us -= MIN(time_us / 8, SERVE_ANSWER_US);
+    return received_us + MIN(time_us, AT_LEAST_WAIT_MS_MAX * 1000);
+}
+
+/* The call waits for what it @need. TRUE: nobody waits any more. */
+static gboolean
+serve_park(Serve *serve, Request *request, AtLeast *need, gint64 until_us,
+           WaitsRead read)
+{
+    switch (waits_park(serve->waits, request, need, until_us, read)) {
+    case WAITS_PARKED:
+        return FALSE;
+    case WAITS_FULL:
+        atleast_free(need);
+        state_add(serve->state, METRIC_REFUSED, 1);
+        reply_overloaded(request, SERVE_RETRY_MS);
+        return FALSE;
+    case WAITS_ENDED:
+        break;
+    }
+    atleast_free(need);
+    return TRUE;
+}
+
+/* FALSE: the call was answered, or waits and will be read again by @read.
+ *late stays NULL where all that it asks for is applied. */
+static gboolean
+serve_check_at_least(Serve *serve, Request *request, const Context *context,
+                     WaitsRead read, const char **late)
+{
+    State *state = serve->state;
+    AtLeast *need = NULL;
+    AtLeastFault fault;
+    if (context->at_least.len == 0 || *late != NULL) {
+        return TRUE;
+    }
+    switch (atleast_read(state, context->at_least, &need, &fault)) {
+    case ATLEAST_REACHED:
+        return TRUE;
+    case ATLEAST_REFUSED:
+        state_add(state, METRIC_REFUSED, 1);
+        reply_invalid(request, "ctx.at_least", fault.reason, fault.limit);
+        return FALSE;
+    case ATLEAST_AHEAD:
+        break;
+    }
+    if (state_stopped(state) != NULL) {
+        atleast_free(need);
+        return TRUE; /* the page says so */
+    }
+    *late = "at_least is not waited for: the cell is stopping";
+    return serve_park(serve, request, need, serve_wait_until(request, context),
+                      read);
 }
 
 /* ---- pages ---- */
@@ -184,11 +251,12 @@ serve_read_page(Request *request, PageQuery *query)
 }
 
 static void
-serve_page(Serve *serve, Request *request, const PageQuery *query)
+serve_page(Serve *serve, Request *request, const PageQuery *query,
+           const char *late)
 {
     GByteArray *message = reply_begin(request);
     wire_write_field(message, WIRE_STRUCT, REPLY_SUCCESS);
-    if (page_write(serve->state, query, message)) {
+    if (page_write_late(serve->state, query, late, message)) {
         reply_send(request, message);
         return;
     }
@@ -198,27 +266,45 @@ serve_page(Serve *serve, Request *request, const PageQuery *query)
 }
 
 static void
-serve_get_dashboard(Request *request, gpointer user_data)
+serve_dashboard(Request *request, gpointer user_data, const char *late)
 {
     Serve *serve = user_data;
     PageQuery query = {.kind = CURSOR_DASHBOARD};
+    Context context;
     if (serve_read_user(serve, request, "user", &query.user) &&
-        serve_check_ready(serve, request) &&
+        serve_check_ready(serve, request, &context) &&
         serve_check_home(serve, request, query.user) &&
-        serve_read_page(request, &query)) {
-        serve_page(serve, request, &query);
+        serve_read_page(request, &query) &&
+        serve_check_at_least(serve, request, &context, serve_dashboard,
+                             &late)) {
+        serve_page(serve, request, &query, late);
+    }
+}
+
+static void
+serve_get_dashboard(Request *request, gpointer user_data)
+{
+    serve_dashboard(request, user_data, NULL);
+}
+
+static void
+serve_timeline(Request *request, gpointer user_data, const char *late)
+{
+    Serve *serve = user_data;
+    PageQuery query = {.kind = CURSOR_TIMELINE};
+    Context context;
+    if (serve_read_user(serve, request, "author", &query.user) &&
+        serve_check_ready(serve, request, &context) &&
+        serve_read_page(request, &query) &&
+        serve_check_at_least(serve, request, &context, serve_timeline, &late)) {
+        serve_page(serve, request, &query, late);
     }
 }
 
 static void
 serve_get_timeline(Request *request, gpointer user_data)
 {
-    Serve *serve = user_data;
-    PageQuery query = {.kind = CURSOR_TIMELINE};
-    if (serve_read_user(serve, request, "author", &query.user) &&
-        serve_check_ready(serve, request) && serve_read_page(request, &query)) {
-        serve_page(serve, request, &query);
-    }
+    serve_timeline(request, user_data, NULL);
 }
 
 /* ---- posts by id ---- */
@@ -249,24 +335,32 @@ serve_read_ids(Request *request, gint64 ret_ids[POSTS_MAX], gsize *ret_n)
 }
 
 static void
-serve_get_posts(Request *request, gpointer user_data)
+serve_posts(Request *request, gpointer user_data, const char *late)
 {
     Serve *serve = user_data;
+    Context context;
     gint64 ids[POSTS_MAX];
     gsize n;
-    if (!serve_check_ready(serve, request) ||
-        !serve_read_ids(request, ids, &n)) {
+    if (!serve_check_ready(serve, request, &context) ||
+        !serve_read_ids(request, ids, &n) ||
+        !serve_check_at_least(serve, request, &context, serve_posts, &late)) {
         return;
     }
     GByteArray *message = reply_begin(request);
     wire_write_field(message, WIRE_STRUCT, REPLY_SUCCESS);
-    if (page_write_posts(serve->state, ids, n, message)) {
+    if (page_write_posts(serve->state, ids, n, late, message)) {
         reply_send(request, message);
         return;
     }
     g_byte_array_unref(message);
     state_stop(serve->state, "the store is damaged; rebuild this cell");
     reply_unavailable(request, "the cell's store is damaged", SERVE_RETRY_MS);
+}
+
+static void
+serve_get_posts(Request *request, gpointer user_data)
+{
+    serve_posts(request, user_data, NULL);
 }
 
 /* ---- admin ---- */
@@ -409,6 +503,7 @@ serve_start(const ServeOptions *options, State *state, Log *firehose,
     serve->state = state;
     serve->firehose = firehose;
     serve->admin = errands_start(serve_admin, serve, SERVE_ADMIN_QUEUE_MAX);
+    serve->waits = waits_new(state, options->threads, serve);
     ServerOptions server_options = {
         .host = options->host,
         .port = options->port,
@@ -426,6 +521,7 @@ serve_start(const ServeOptions *options, State *state, Log *firehose,
     serve->server = server_start(&server_options, error);
     if (serve->server == NULL) {
         errands_stop(serve->admin);
+        waits_free(serve->waits);
         g_free(serve);
         return NULL;
     }
@@ -453,8 +549,10 @@ serve_stats(Serve *serve, ServerStats *ret_stats)
 void
 serve_stop(Serve *serve)
 {
+    waits_end(serve->waits);
     server_drain(serve->server, SERVE_DRAIN_MS);
     errands_stop(serve->admin);
     server_stop(serve->server);
+    waits_free(serve->waits);
     g_free(serve);
 }

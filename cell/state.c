@@ -79,6 +79,12 @@ static const MetricText metric_texts[METRIC_N - METRIC_DELIVERIES] = {
     {"comb_cell_overloaded_total", METRIC_COUNTER,
      "Calls refused because they would have waited for too long."},
     {"comb_cell_connections", METRIC_GAUGE, "Open connections."},
+    {"comb_cell_waits_total", METRIC_COUNTER,
+     "Calls that had to wait for their at_least."},
+    {"comb_cell_waits_late_total", METRIC_COUNTER,
+     "Calls answered before their at_least was reached."},
+    {"comb_cell_waiting", METRIC_GAUGE,
+     "Calls that wait for their at_least now."},
 };
 
 static void
@@ -298,6 +304,7 @@ state_open(const StateOptions *options, guint64 *ret_next, GError **error)
     state->next = g_new0(_Atomic guint64, options->identity.partitions);
     state->memory_bytes = options->memory_bytes;
     state->cache = factcache_new(options->cache_bytes);
+    state->bell = bell_new();
     state->kill = options->kill;
     state_declare_metrics(state);
     if (!state_load(state, options, ret_next, error)) {
@@ -310,6 +317,7 @@ state_open(const StateOptions *options, guint64 *ret_next, GError **error)
 void
 state_close(State *state)
 {
+    g_clear_pointer(&state->bell, bell_free);
     g_clear_pointer(&state->cache, factcache_free);
     g_clear_pointer(&state->inbox, inbox_free);
     g_clear_pointer(&state->followers, followers_free);
@@ -352,6 +360,7 @@ state_stop(State *state, const char *reason)
         g_free(mine);
         return;
     }
+    bell_ring(state->bell);
     g_autofree char *quoted = logger_quote(reason);
     logger_crit("cell.state", "applying has stopped", "cell=%u reason=%s",
                 state->identity.cell, quoted);

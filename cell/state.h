@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "cell/bell.h"
 #include "cell/factcache.h"
 #include "cell/followers.h"
 #include "cell/inbox.h"
@@ -44,6 +45,9 @@ typedef enum StateMetric {
     METRIC_DENIED,
     METRIC_OVERLOADED,
     METRIC_CONNECTIONS,
+    METRIC_WAITS,
+    METRIC_WAITS_LATE,
+    METRIC_WAITING,
     METRIC_N,
 } StateMetric;
 
@@ -55,6 +59,7 @@ typedef struct State {
     Followers *followers;  /* owned; the apply thread's */
     FactCache *cache;      /* owned; of facts that pages ask for */
     Pending pending;       /* posts whose fan-out is under way */
+    Bell *bell;            /* owned; rung when next has moved, or stopped */
     gsize memory_bytes;    /* for inboxes and followers; 0: no bound */
     KillPoints *kill;      /* borrowed; NULL: none */
     MapFeed *feed;         /* borrowed */

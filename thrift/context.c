@@ -17,6 +17,7 @@ typedef struct Sent {
     gint32 deadline_ms; /* the default where absent */
     WireBytes caller;
     gint64 last_id;
+    WireBytes at_least;
 } Sent;
 
 static void
@@ -36,6 +37,8 @@ read_sent(const Frame *frame, Sent *ret_sent)
             ret_sent->deadline_ms = wire_read_i32(&reader);
         } else if (field.id == 4 && field.type == WIRE_I64) {
             ret_sent->last_id = wire_read_i64(&reader);
+        } else if (field.id == 5 && field.type == WIRE_LIST) {
+            ret_sent->at_least = wire_read_value(&reader, WIRE_LIST);
         } else {
             wire_skip(&reader, field.type);
         }
@@ -86,6 +89,7 @@ context_read(Request *request, Context *ret_context)
         reply_deadline(request, "passed before the call was looked at");
         return FALSE;
     }
-    *ret_context = (Context){sent.caller, deadline_us, sent.last_id};
+    *ret_context =
+        (Context){sent.caller, deadline_us, sent.last_id, sent.at_least};
     return TRUE;
 }

@@ -14,6 +14,7 @@ typedef struct Context {
     WireBytes caller;   /* borrowed from the frame; may be empty */
     gint64 deadline_us; /* g_get_monotonic_time() scale */
     gint64 last_id;     /* 0: none */
+    WireBytes at_least; /* list<binary> as it came, borrowed; empty: none */
 } Context;
 
 /** context_caller() - who asks, borrowed; empty where not said. */

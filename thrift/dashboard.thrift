@@ -42,12 +42,13 @@ struct Page {
   5: bool complete;                      /** false: the cell gave up early; follow the cursor for the rest */
   6: types.EventId as_of;                /** the newest event id the page takes into account */
   7: i64 lag_ms;                         /** how far the cell was behind the log */
-  8: optional string stale;              /** set where the cell has stopped applying: why */
+  8: optional string stale;              /** why the page is older than it should be: the cell has stopped applying, or ctx.at_least was not reached in time */
 }
 
 struct Posts {
   1: list<types.Post> found;             /** in the order asked for */
   2: list<i64> missing;                  /** unknown or deleted */
+  3: optional string stale;              /** as in Page */
 }
 
 service Dashboard {

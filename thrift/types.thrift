@@ -29,6 +29,9 @@ const i32 IDS_MAX = 10000
 const i32 FETCH_EVENTS_DEFAULT = 100
 const i32 FETCH_EVENTS_MAX = 1000
 const i32 FETCH_AUTHORS_MAX = 1000
+/** Positions in one at_least, and how long a cell waits for them at most. */
+const i32 AT_LEAST_MAX = 1000
+const i32 AT_LEAST_WAIT_MS_MAX = 10000
 /** Bytes in one frame, both ways; a router takes calls, which are reads, up to 65536. */
 const i32 FRAME_BYTES_MAX = 16777216
 /** Slots of the cell map: slot = XXH64(user id as 8 little-endian bytes, seed 0) mod SLOTS. */
@@ -113,6 +116,15 @@ struct RequestContext {
   2: optional i32 deadline_ms;       /** how long the answer is of use, 1 to 600000; default 5000 */
   3: optional string traceparent;    /** W3C trace context, passed on */
   4: optional EventId last_id;       /** the newest id the caller saw: ids given in this call are greater */
+  /**
+   * Read your own writes. The service Dashboard answers once its cell has
+   * applied the events of these positions: what publish gave, of as many
+   * events as you like up to AT_LEAST_MAX, or what fetch or the event stream
+   * gave, which means all that came before it. A page of a cell that gets
+   * there in time takes them into account; one that does not by the deadline,
+   * or in AT_LEAST_WAIT_MS_MAX, says so in stale. Other services pass over it.
+   */
+  5: optional list<binary> at_least;
 }
 
 /** The request is wrong and will be wrong again. */

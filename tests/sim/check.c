@@ -353,7 +353,7 @@ check_posts(Checker *checker, const gint64 *ids, guint n)
     Node *node = checker->node;
     Pager nobody = {CURSOR_TIMELINE, 0, n, 0, 0};
     g_autoptr(GByteArray) bytes = g_byte_array_new();
-    if (!page_write_posts(node->state, ids, n, bytes)) {
+    if (!page_write_posts(node->state, ids, n, NULL, bytes)) {
         return check_refused(checker, &nobody);
     }
     const char *what = compare_posts(checker, ids, n, bytes);
