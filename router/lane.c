@@ -21,6 +21,10 @@
  * (retrybudget.h). Each cell has its own, so that one that makes every call
  * fail cannot use up what the others' calls may need.
  *
+ * A call with at_least may wait at its cell, which answers in order: such
+ * calls have a connection of their own, so that others do not wait with them,
+ * and are waited for longer.
+ *
  * What can go wrong is told to the caller: Unavailable with the cell and the
  * reason, DeadlineExceeded where the caller's own time is over, Overloaded
  * where too many calls wait at the cell. NotHomed never reaches a caller.
@@ -32,6 +36,7 @@
 #include "router/retrybudget.h"
 #include "router/upstream.h"
 #include "thrift/context.h"
+#include "thrift/limits.h"
 #include "thrift/reply.h"
 
 #include <pthread.h>
@@ -50,10 +55,17 @@
 
 typedef struct Call Call;
 
+/* Which of a lane's connections to a cell. */
+typedef enum Patience {
+    PROMPT,  /* for calls that the cell answers at once */
+    PATIENT, /* for calls with at_least */
+    PATIENCES,
+} Patience;
+
 /* What a lane knows of a cell that it has asked. */
 typedef struct LaneCell {
-    Upstream *upstream;
-    RetryBudget retries; /* of calls that were sent here first */
+    Upstream *upstreams[PATIENCES]; /* NULL: not asked so */
+    RetryBudget retries;            /* of calls that were sent here first */
 } LaneCell;
 
 struct Lane {
@@ -73,6 +85,7 @@ struct Call {
     Lane *lane;
     Request *request;
     const LaneRoute *route;
+    Patience patience;
     UserId user; /* where the route has one */
     gint64 deadline_us;
     struct event *timer; /* for the cell or for the map */
@@ -159,12 +172,31 @@ static LaneCell *
 lane_cell(Lane *lane, guint number)
 {
     if (lane->cells[number] == NULL) {
+        lane->cells[number] = g_new0(LaneCell, 1);
+        retrybudget_init(&lane->cells[number]->retries);
+    }
+    return lane->cells[number];
+}
+
+/* How long a cell may take for an answer. */
+static guint
+lane_timeout_ms(const Lane *lane, Patience patience)
+{
+    guint wait_ms = patience == PATIENT ? AT_LEAST_WAIT_MS_MAX : 0;
+    return lane->options.cell_timeout_ms + wait_ms;
+}
+
+static Upstream *
+lane_upstream(Lane *lane, Patience patience, guint number)
+{
+    LaneCell *cell = lane_cell(lane, number);
+    if (cell->upstreams[patience] == NULL) {
         UpstreamOptions options = {
             .base = lane->base,
             .dns = lane->dns,
             .cell = number,
             .in_flight_max = lane->options.cell_in_flight_max,
-            .timeout_ms = lane->options.cell_timeout_ms,
+            .timeout_ms = lane_timeout_ms(lane, patience),
             .tls = lane->options.cell_tls,
             .answered = lane_answered,
             .connects = &lane->options.metrics[ROUTER_CONNECTS],
@@ -172,40 +204,42 @@ lane_cell(Lane *lane, guint number)
             .bad_replies = &lane->options.metrics[ROUTER_BAD_REPLIES],
             .late_replies = &lane->options.metrics[ROUTER_LATE_REPLIES],
         };
-        LaneCell *cell = g_new0(LaneCell, 1);
-        cell->upstream = upstream_new(&options);
-        retrybudget_init(&cell->retries);
-        lane->cells[number] = cell;
+        cell->upstreams[patience] = upstream_new(&options);
     }
-    return lane->cells[number];
+    return cell->upstreams[patience];
 }
 
 /* The cells among which one is chosen. */
 typedef struct Candidates {
     const Lane *lane;
+    Patience patience;
     const CellMapEntry *entries;
 } Candidates;
 
+/* Where calls with at_least wait, others do not care. */
 static ChoiceLoad
 candidate_load(gconstpointer user_data, guint candidate)
 {
     const Candidates *candidates = user_data;
     guint number = candidates->entries[candidate].cell;
     const LaneCell *cell = candidates->lane->cells[number];
-    if (cell == NULL) {
-        return (ChoiceLoad){FALSE, 0};
+    ChoiceLoad load = {FALSE, 0};
+    for (guint i = PROMPT; cell != NULL && i <= candidates->patience; i++) {
+        if (cell->upstreams[i] != NULL) {
+            load.failing |= upstream_is_failing(cell->upstreams[i]);
+            load.in_flight += upstream_in_flight(cell->upstreams[i]);
+        }
     }
-    return (ChoiceLoad){upstream_is_failing(cell->upstream),
-                        upstream_in_flight(cell->upstream)};
+    return load;
 }
 
 /* By load, but for @except; NULL: there is no other. */
 static const CellMapEntry *
-lane_pick(Lane *lane, const CellMap *map, guint except)
+lane_pick(Lane *lane, Patience patience, const CellMap *map, guint except)
 {
     guint n = 0;
     const CellMapEntry *entries = cellmap_entries(map, &n);
-    Candidates candidates = {lane, entries};
+    Candidates candidates = {lane, patience, entries};
     ChoiceOf of = {
         .n = n,
         .except = CHOICE_NONE,
@@ -224,17 +258,18 @@ lane_pick(Lane *lane, const CellMap *map, guint except)
 static UpstreamOutcome
 call_send(Call *call, const CellMapEntry *entry)
 {
-    LaneCell *cell = lane_cell(call->lane, entry->cell);
+    Upstream *upstream = lane_upstream(call->lane, call->patience, entry->cell);
     call->cell = entry->cell;
     if (!call->retried) {
+        LaneCell *cell = lane_cell(call->lane, entry->cell);
         retrybudget_try(&cell->retries, g_get_monotonic_time());
     }
     UpstreamOutcome outcome = upstream_send(
-        cell->upstream, entry, request_bytes(call->request),
+        upstream, entry, request_bytes(call->request),
         request_frame(call->request)->seqid_at, call, &call->ticket);
     if (outcome == UPSTREAM_SENT) {
-        call->upstream = cell->upstream;
-        call_set_timer_ms(call, call->lane->options.cell_timeout_ms);
+        call->upstream = upstream;
+        call_set_timer_ms(call, lane_timeout_ms(call->lane, call->patience));
     } else if (outcome == UPSTREAM_SLOW) {
         lane_count(call->lane, ROUTER_SLOW);
     }
@@ -263,7 +298,8 @@ call_move_on(Call *call)
         return FALSE;
     }
     g_autoptr(CellMap) map = mapfeed_get(call->lane->options.feed);
-    const CellMapEntry *entry = lane_pick(call->lane, map, call->cell);
+    const CellMapEntry *entry =
+        lane_pick(call->lane, call->patience, map, call->cell);
     if (entry == NULL || !call_take_retry(call)) {
         return FALSE;
     }
@@ -292,7 +328,7 @@ call_route(Call *call, const CellMap *map)
 {
     const CellMapEntry *entry =
         call->route->home ? cellmap_find(map, cellmap_home(map, call->user))
-                          : lane_pick(call->lane, map, NO_CELL);
+                          : lane_pick(call->lane, call->patience, map, NO_CELL);
     ensure(entry != NULL);
     switch (call_send(call, entry)) {
     case UPSTREAM_SENT:
@@ -404,7 +440,7 @@ static void
 call_timed_out(Call *call)
 {
     Upstream *upstream = g_steal_pointer(&call->upstream);
-    guint timeout_ms = call->lane->options.cell_timeout_ms;
+    guint timeout_ms = lane_timeout_ms(call->lane, call->patience);
     upstream_give_up(upstream, call->ticket);
     if (g_get_monotonic_time() >= call->deadline_us) {
         g_autofree char *late =
@@ -458,7 +494,7 @@ lane_settle(Lane *lane, struct event_base *base)
 
 static void
 lane_start_call(Lane *lane, Request *request, const LaneRoute *route,
-                gint64 deadline_us)
+                const Context *context)
 {
     g_autoptr(CellMap) map = mapfeed_get(lane->options.feed);
     if (map == NULL) {
@@ -473,7 +509,8 @@ lane_start_call(Lane *lane, Request *request, const LaneRoute *route,
     call->request = request;
     call->route = route;
     call->user.v = frame_i64(request_frame(request), 1, 0);
-    call->deadline_us = deadline_us;
+    call->patience = context->at_least.len > 0 ? PATIENT : PROMPT;
+    call->deadline_us = context->deadline_us;
     call->timer = evtimer_new(lane->base, on_timer, call);
     call->link.data = call;
     call->cell = NO_CELL;
@@ -495,7 +532,7 @@ lane_take(Lane *lane, Request *request, const LaneRoute *route)
         reply_invalid(request, route->user, "must be 1 or more", 1);
         return;
     }
-    lane_start_call(lane, request, route, context.deadline_us);
+    lane_start_call(lane, request, route, &context);
 }
 
 static void
@@ -504,7 +541,9 @@ lane_clear(Lane *lane)
     lane->ending = TRUE;
     for (guint i = 0; i <= CELL_MAX; i++) {
         if (lane->cells[i] != NULL) {
-            g_clear_pointer(&lane->cells[i]->upstream, upstream_free);
+            for (guint j = 0; j < PATIENCES; j++) {
+                g_clear_pointer(&lane->cells[i]->upstreams[j], upstream_free);
+            }
         }
     }
     while (lane->calls.head != NULL) {

@@ -135,10 +135,9 @@ fill_event(Ctl *ctl, const PostFlags *flags, char **words, CombEvent *event,
     return TRUE;
 }
 
-/* Publishes @event and gives the id that it has in the log. */
-static gboolean
-publish_event(const Peer *gateway, CombEvent *event, gint64 *ret_id,
-              GError **error)
+/* Publishes @event and gives what became of it, which the log has. */
+static CombPublishResult *
+publish_event(const Peer *gateway, CombEvent *event, GError **error)
 {
     g_auto(Refusals) refusals = {0};
     g_autoptr(GPtrArray) events = g_ptr_array_new();
@@ -150,9 +149,10 @@ publish_event(const Peer *gateway, CombEvent *event, gint64 *ret_id,
             gateway->service, &results, events, gateway->context,
             &refusals.invalid, &refusals.overloaded, &refusals.deadline,
             &refusals.unavailable, &refusals.denied, error)) {
-        return refusals_explain(&refusals, gateway, error);
+        (void)refusals_explain(&refusals, gateway, error);
+        return NULL;
     }
-    const CombPublishResult *result =
+    CombPublishResult *result =
         results->len == 1 ? g_ptr_array_index(results, 0) : NULL;
     if (result == NULL ||
         (!result->__isset_position && !result->__isset_refused)) {
@@ -161,15 +161,33 @@ publish_event(const Peer *gateway, CombEvent *event, gint64 *ret_id,
                     result != NULL && result->__isset_failed
                         ? result->failed->reason
                         : "no position");
-        return FALSE;
+        return NULL;
     }
     if (result->__isset_refused) {
         g_autofree char *text = refusals_text(result->refused);
         g_set_error_literal(error, COMB_ERROR, COMB_ERROR_INPUT, text);
-        return FALSE;
+        return NULL;
     }
-    *ret_id = result->id;
-    return TRUE;
+    return g_object_ref(result);
+}
+
+static void
+print_result(const Ctl *ctl, const char *name, const CombPublishResult *result)
+{
+    const GByteArray *bytes = result->position;
+
+    if (!ctl->json) {
+        printf("%s %" G_GINT64_FORMAT "\n", name, result->id);
+        return;
+    }
+    /* base64url, as --at-least and the event stream take it. */
+    g_autofree char *position = g_base64_encode(bytes->data, bytes->len);
+    g_strdelimit(position, "+", '-');
+    g_strdelimit(position, "/", '_');
+    g_strdelimit(position, "=", '\0');
+    printf("{\"kind\": \"%s\", \"id\": %" G_GINT64_FORMAT
+           ", \"position\": \"%s\"}\n",
+           name, result->id, position);
 }
 
 static gboolean
@@ -177,7 +195,6 @@ run_post(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
 {
     g_auto(PostFlags) flags = {0};
     g_autoptr(CombEvent) event = g_object_new(COMB_TYPE_EVENT, NULL);
-    gint64 id = 0;
 
     event->kind = (CombEventKind)command->variant;
     if (!parse_flags(ctl, command, &flags, argv, error) ||
@@ -185,12 +202,12 @@ run_post(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
         return FALSE;
     }
     g_autoptr(Peer) gateway = peer_open_gateway(ctl, error);
-    if (gateway == NULL || !publish_event(gateway, event, &id, error)) {
+    g_autoptr(CombPublishResult) result =
+        gateway != NULL ? publish_event(gateway, event, error) : NULL;
+    if (result == NULL) {
         return FALSE;
     }
-    printf(ctl->json ? "{\"kind\": \"%s\", \"id\": %" G_GINT64_FORMAT "}\n"
-                     : "%s %" G_GINT64_FORMAT "\n",
-           command->name, id);
+    print_result(ctl, command->name, result);
     return TRUE;
 }
 

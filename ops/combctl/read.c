@@ -13,18 +13,20 @@
 #include "thrift/limits.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define LIMIT_NONE G_MININT
 
 enum { READ_DASHBOARD, READ_TIMELINE };
 
 typedef struct ReadFlags {
-    gint limit;     /* posts a page; LIMIT_NONE: not given */
-    char *cursor;   /* owned; NULL: the newest */
-    gboolean newer; /* the other direction */
-    gboolean all;   /* every page */
-    gboolean ids;   /* ids instead of lines */
-    gboolean count; /* say how many pages there are */
+    gint limit;      /* posts a page; LIMIT_NONE: not given */
+    char *cursor;    /* owned; NULL: the newest */
+    gboolean newer;  /* the other direction */
+    gboolean all;    /* every page */
+    gboolean ids;    /* ids instead of lines */
+    gboolean count;  /* say how many pages there are */
+    char **at_least; /* positions to be applied first; owned; NULL: none */
 } ReadFlags;
 
 typedef struct Read {
@@ -215,6 +217,10 @@ parse_flags(Read *read, char ***argv, GError **error)
          "Print ids only, one a line", NULL},
         {"count", 0, 0, G_OPTION_ARG_NONE, &flags->count,
          "Say how many pages there are", NULL},
+        {"at-least", 0, 0, G_OPTION_ARG_STRING_ARRAY, &flags->at_least,
+         "Wait until the event of this position is applied (post --json "
+         "prints it); more than one is fine",
+         "P"},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
     const CtlSyntax syntax = {.command = read->command,
@@ -232,10 +238,24 @@ parse_flags(Read *read, char ***argv, GError **error)
     return TRUE;
 }
 
+/* Every page waits for them; after the first there is nothing to wait for. */
+static void
+set_at_least(CombRequestContext *context, char *const *positions)
+{
+    for (guint i = 0; positions != NULL && positions[i] != NULL; i++) {
+        GByteArray *bytes = g_byte_array_new();
+        g_byte_array_append(bytes, (const guint8 *)positions[i],
+                            (guint)strlen(positions[i]));
+        g_ptr_array_add(context->at_least, bytes);
+        context->__isset_at_least = TRUE;
+    }
+}
+
 static void
 read_clear(Read *read)
 {
     g_free(read->flags.cursor);
+    g_strfreev(read->flags.at_least);
     g_clear_pointer(&read->router, peer_close);
 }
 
@@ -251,7 +271,11 @@ run_read(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
         return FALSE;
     }
     read.router = peer_open_router(ctl, error);
-    return read.router != NULL && read_pages(&read, error);
+    if (read.router == NULL) {
+        return FALSE;
+    }
+    set_at_least(read.router->context, read.flags.at_least);
+    return read_pages(&read, error);
 }
 
 const CtlCommand *
