@@ -471,6 +471,30 @@ test_stop(Town *town, gconstpointer unused)
     close(town->client);
 }
 
+/* A call with at_least may wait at its cell for longer than others may: those
+   of both router threads are answered meanwhile. */
+static void
+test_at_least(Town *town, gconstpointer unused)
+{
+    (void)unused;
+    Fake *cell = &town->fakes[0];
+    town_use_map(town, 1, 0, 1);
+    cell->mode = FAKE_HOLD;
+    town_ask_at_least(town, 1, 5);
+    fake_wait(cell, 1);
+    cell->mode = FAKE_ANSWER;
+    for (gint32 i = 0; i < 2; i++) {
+        int other = peer_connect(router_port(town->router));
+        peer_send(other, peer_call("getDashboard", 2, 7));
+        peer_expect(other, 2, ANSWER(0, 7));
+        close(other);
+    }
+    g_assert_true(peer_silent(town->client, 2 * TOWN_TIMEOUT_MS));
+    fake_release(cell);
+    town_expect(town, 1, 0, 5);
+    town_wait_for_metric(town, "comb_router_cell_connects_total 3\n");
+}
+
 /* Every metric has a value that tells what happened. */
 static void
 test_metrics(Town *town, gconstpointer unused)
@@ -515,6 +539,7 @@ main(int argc, char **argv)
     ADD(silent_cell, 0);
     ADD(in_flight_max, 3);
     ADD(lying_cell, 0);
+    ADD(at_least, 0);
     ADD(stop, 0);
     ADD(metrics, 0);
     return g_test_run();

@@ -230,6 +230,22 @@ town_ask_with_deadline(Town *town, gint32 seqid, gint64 user, gint32 ms)
 }
 
 void
+town_ask_at_least(Town *town, gint32 seqid, gint64 user)
+{
+    GByteArray *message = g_byte_array_new();
+    WireBytes name = {(const guint8 *)"getDashboard", strlen("getDashboard")};
+    frame_begin(message, FRAME_CALL, name, seqid);
+    wire_field_i64(message, 1, user);
+    wire_write_field(message, WIRE_STRUCT, CONTEXT_FIELD);
+    wire_write_field(message, WIRE_LIST, 5);
+    wire_write_list(message, WIRE_BINARY, 1);
+    wire_write_bytes(message, "place", strlen("place"));
+    wire_write_stop(message);
+    wire_write_stop(message);
+    peer_send(town->client, peer_frame(message));
+}
+
+void
 town_expect_refusal(Town *town, gint32 seqid, ReplyField field,
                     const char *words)
 {

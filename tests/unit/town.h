@@ -88,6 +88,9 @@ void town_ask(Town *town, const char *method, gint32 seqid, gint64 user);
 /** town_ask_with_deadline() - a getDashboard with ctx.deadline_ms. */
 void town_ask_with_deadline(Town *town, gint32 seqid, gint64 user, gint32 ms);
 
+/** town_ask_at_least() - a getDashboard with ctx.at_least. */
+void town_ask_at_least(Town *town, gint32 seqid, gint64 user);
+
 /** town_expect() - the next reply is @cell's answer for @user. */
 void town_expect(Town *town, gint32 seqid, guint cell, gint64 user);
 
