@@ -3,6 +3,7 @@
 What a stalled log looks like to a cell is a position that does not come: it is
 made here from one that was given, some events further on.
 """
+import json
 import struct
 import threading
 import time
@@ -166,7 +167,6 @@ def test_refused(town):
 
 # By hand: combctl post --json prints the position that --at-least takes.
 def test_combctl(town):
-    import json
     for _ in range(20):
         done = json.loads(town.combctl("post", str(READER), "nectar",
                                        "--json"))

@@ -19,6 +19,10 @@
 #define CALLERS 4
 /* In flight on one connection at a cell. */
 #define PIPELINED 128
+/* PageEnd of dashboard.thrift. */
+#define PAGE_MORE 1
+/* A loaded machine takes a while; who is not woken waits for the deadline. */
+#define SLOW_US (500 * 1000)
 
 static int
 connect_to(const Waiting *waiting)
@@ -26,12 +30,24 @@ connect_to(const Waiting *waiting)
     return peer_connect(serve_port(waiting->serve));
 }
 
-/* The next answer is a page with @post, not stale. */
+/* The last id on the page: what is older is on the next one. */
+static gint64
+oldest(const WaitingAnswer *answer)
+{
+    const GArray *entries = answer->page.entries;
+    return entries->len > 0
+               ? g_array_index(entries, SeenEntry, entries->len - 1).id
+               : 0;
+}
+
+/* The next answer is a page with @post, unless the page is full of newer ones;
+   not stale. */
 static void
 expect_post(int fd, gint64 post)
 {
     g_auto(WaitingAnswer) answer = waiting_receive(fd);
-    g_assert_true(waiting_shows(&answer, post));
+    g_assert_true(waiting_shows(&answer, post) ||
+                  (answer.page.end == PAGE_MORE && oldest(&answer) > post));
     g_assert_null(answer.stale);
     g_assert_cmpint(answer.page.as_of, >=, post);
 }
@@ -98,11 +114,13 @@ test_waits(void)
         gint64 applied_us = g_get_monotonic_time();
         expect_post(fd, post);
         gint64 took_us = g_get_monotonic_time() - applied_us;
+        g_assert_cmpint(took_us, <, 10 * SLOW_US);
         slowest_us = MAX(slowest_us, took_us);
         sum_us += took_us;
     }
     g_test_message("answered %.3f ms after the commit, at most %.3f",
                    (double)sum_us / ROUNDS / 1000, (double)slowest_us / 1000);
+    g_assert_cmpint(sum_us, <, ROUNDS * SLOW_US);
     g_assert_cmpint(metric(&waiting, METRIC_WAITS), ==, ROUNDS);
     g_assert_cmpint(metric(&waiting, METRIC_WAITS_LATE), ==, 0);
     g_assert_cmpint(metric(&waiting, METRIC_WAITING), ==, 0);
