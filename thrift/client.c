@@ -10,7 +10,10 @@
  * by the build (client_types.inc) and cannot be out of date.
  *
  * client_open() tries each address that the name has until one connects or
- * the time is over.
+ * the time is over. A client of client_new() does the same when a call is sent
+ * and there is no connection, with pauses between attempts that double for as
+ * long as no answer has come: a server that takes connections and drops them
+ * is not stormed either.
  */
 #include "thrift/client.h"
 
@@ -29,9 +32,19 @@
 #include <thrift/c_glib/thrift_application_exception.h>
 #include <unistd.h>
 
+#define BACKOFF_FIRST_MS 50
+#define BACKOFF_LAST_MS 2000
+
 struct Client {
     ClientTransport *transport; /* owned */
     ClientProtocol *protocol;   /* owned; refers to the transport */
+    char *host;                 /* owned; NULL: of client_open() */
+    guint16 port;               /* and the next, of client_new() */
+    guint connect_ms;
+    Tls *tls;           /* borrowed; NULL: plain text */
+    guint attempts;     /* to connect, since an answer came */
+    gint64 retry_at_us; /* no attempt before */
+    guint64 answers;    /* of the transport, when that was last looked at */
 };
 
 static GType (*const generated_types[])(void) = {
@@ -146,9 +159,8 @@ connect_one(const struct addrinfo *address, gint64 deadline_us, int *ret_failed)
 }
 
 static int
-connect_any(const struct addrinfo *address, guint timeout_ms, int *ret_failed)
+connect_any(const struct addrinfo *address, gint64 deadline_us, int *ret_failed)
 {
-    gint64 deadline_us = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     int fd = -1;
 
     for (; address != NULL && fd < 0; address = address->ai_next) {
@@ -158,7 +170,7 @@ connect_any(const struct addrinfo *address, guint timeout_ms, int *ret_failed)
 }
 
 static int
-connect_host(const char *host, guint16 port, guint timeout_ms, GError **error)
+connect_host(const char *host, guint16 port, gint64 deadline_us, GError **error)
 {
     struct addrinfo hints = {.ai_flags = AI_NUMERICSERV,
                              .ai_socktype = SOCK_STREAM};
@@ -173,7 +185,7 @@ connect_host(const char *host, guint16 port, guint timeout_ms, GError **error)
                     host, gai_strerror(failed));
         return -1;
     }
-    fd = connect_any(addresses, timeout_ms, &failed);
+    fd = connect_any(addresses, deadline_us, &failed);
     freeaddrinfo(addresses);
     if (fd < 0) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_IO,
@@ -193,7 +205,8 @@ Client *
 client_open_tls(Tls *tls, const char *host, guint16 port, guint timeout_ms,
                 GError **error)
 {
-    int fd = connect_host(host, port, timeout_ms, error);
+    gint64 deadline_us = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    int fd = connect_host(host, port, deadline_us, error);
     Client *client;
 
     if (fd < 0) {
@@ -217,10 +230,100 @@ client_protocol(Client *client)
     return THRIFT_PROTOCOL(client->protocol);
 }
 
+/* ---- connecting anew ---- */
+
+/* An answer ends what is remembered of failures. */
+static void
+forget_failures(Client *client)
+{
+    guint64 answers = client_transport_answers(client->transport);
+
+    if (answers != client->answers) {
+        client->answers = answers;
+        client->attempts = 0;
+        client->retry_at_us = 0;
+    }
+}
+
+guint
+client_retry_ms(Client *client)
+{
+    gint64 left_us;
+
+    forget_failures(client);
+    left_us = client->retry_at_us - g_get_monotonic_time();
+    return left_us > 0 ? (guint)((left_us + 999) / 1000) : 0;
+}
+
+/* The pause after this attempt, should it be in vain; not the same for all who
+   were cut off together. */
+static void
+note_attempt(Client *client)
+{
+    guint doublings = MIN(client->attempts, 10);
+    gint ms = MIN(BACKOFF_FIRST_MS << doublings, BACKOFF_LAST_MS);
+    gint pause_ms = ms / 2 + g_random_int_range(0, ms / 2 + 1);
+
+    client->attempts++;
+    client->retry_at_us = g_get_monotonic_time() + (gint64)pause_ms * 1000;
+}
+
+static gboolean
+reopen(gpointer user_data, GError **error)
+{
+    Client *client = user_data;
+    gint64 deadline_us =
+        g_get_monotonic_time() + (gint64)client->connect_ms * 1000;
+    guint wait_ms = client_retry_ms(client);
+    int fd;
+
+    if (wait_ms > 0) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_UNREACHABLE,
+                    "%s port %u did not answer; it is tried again in %u ms",
+                    client->host, client->port, wait_ms);
+        return FALSE;
+    }
+    note_attempt(client);
+    deadline_us =
+        MIN(deadline_us, client_transport_deadline_us(client->transport));
+    fd = connect_host(client->host, client->port, deadline_us, error);
+    if (fd < 0) {
+        return FALSE;
+    }
+    client_transport_adopt(client->transport, fd);
+    return client->tls == NULL ||
+           client_transport_shake(client->transport,
+                                  tls_stream_new(client->tls, fd, client->host),
+                                  error);
+}
+
+Client *
+client_new(const ClientOptions *options)
+{
+    Client *client = g_new0(Client, 1);
+
+    client->host = g_strdup(options->host);
+    client->port = options->port;
+    client->connect_ms = options->connect_ms;
+    client->tls = options->tls;
+    client->transport = client_transport_new(-1, options->call_ms);
+    client->protocol = client_protocol_new(client->transport);
+    client_set_call_ms(client, options->call_ms);
+    client_transport_set_reopen(client->transport, reopen, client);
+    return client;
+}
+
+void
+client_set_call_ms(Client *client, guint call_ms)
+{
+    client_transport_set_call_ms(client->transport, call_ms);
+}
+
 void
 client_close(Client *client)
 {
     g_object_unref(client->protocol);
     g_object_unref(client->transport);
+    g_free(client->host);
     g_free(client);
 }

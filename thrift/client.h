@@ -47,6 +47,39 @@ Client *client_open(const char *host, guint16 port, guint timeout_ms,
 Client *client_open_tls(Tls *tls, const char *host, guint16 port,
                         guint timeout_ms, GError **error);
 
+/* What client_new() is told. */
+typedef struct ClientOptions {
+    const char *host; /* a name or a numeric address; copied */
+    guint16 port;
+    guint connect_ms; /* for an attempt to connect, TLS included */
+    guint call_ms;    /* for a whole call, see client_set_call_ms() */
+    Tls *tls;         /* a client's, outlives it; NULL: plain text */
+} ClientOptions;
+
+/**
+ * client_new() - a client that connects when a call is sent
+ *
+ * Effect: and connects anew when one is sent and the connection is gone. A
+ *         call that was sent when it broke fails and is not sent again: only
+ *         the caller knows whether that does harm. After an attempt in vain
+ *         calls fail at once for a while, 50 ms doubling to 2 s, until an
+ *         answer comes. Looking up a name is not bounded by our deadlines.
+ *         SIGPIPE: as with client_open_tls().
+ */
+Client *client_new(const ClientOptions *options);
+
+/**
+ * client_set_call_ms() - how long the next calls may take
+ *
+ * Effect: from where one is written to where its answer is there, connecting
+ *         included. The connection is given up where it takes longer.
+ */
+void client_set_call_ms(Client *client, guint call_ms);
+
+/** client_retry_ms() - for how long calls will fail at once; 0: they will not.
+ */
+guint client_retry_ms(Client *client);
+
 /** client_protocol() - for the generated clients; borrowed. */
 ThriftProtocol *client_protocol(Client *client);
 

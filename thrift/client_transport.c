@@ -7,17 +7,22 @@
  * from memory, in linear time, and a read past the frame's end is an error.
  * Several messages may be sent before the first is received.
  *
- * Each frame sent or received has a deadline of its own. After any failure
- * of the socket, or a frame that is not what it should be, the two sides no
- * longer agree on what comes next, so the socket is closed and every later
- * call fails at once. A message given up half-written, or half-read by a
- * decoder that did not like it, costs that message only.
+ * Each frame sent or received has a deadline of its own, or a whole call has
+ * one. After any failure of the socket, or a frame that is not what it should
+ * be, the two sides no longer agree on what comes next, so the socket is
+ * closed. Then every later call fails at once, or, where there is a way to
+ * connect anew, the next one that is sent does so; an answer that was awaited
+ * when the socket was lost is told as lost, and never mistaken for another's.
+ * A socket that the peer has closed between two calls is found out before the
+ * next is sent. A message given up half-written, or half-read by a decoder
+ * that did not like it, costs that message only.
  *
  * With TLS the same loops run over a TlsStream in place of the socket. Which
  * direction of the socket is then waited for is for TLS to say.
  */
 #include "thrift/client_transport.h"
 
+#include "ops/kit/ensure.h"
 #include "ops/kit/error.h"
 #include "thrift/frame.h"
 #include "thrift/limits.h"
@@ -32,12 +37,19 @@
 
 struct _ClientTransport {
     ThriftTransport parent_instance;
-    int fd;           /* -1 once closed */
-    TlsStream *tls;   /* owned; NULL: plain text, or closed */
-    guint timeout_ms; /* per frame */
-    GByteArray *out;  /* room for the prefix, then what was written */
-    GByteArray *in;   /* the frame that is read */
-    gsize in_at;      /* read so far */
+    int fd;                  /* -1 once closed */
+    TlsStream *tls;          /* owned; NULL: plain text, or closed */
+    guint timeout_ms;        /* per frame, or where by_call per call */
+    gboolean by_call;        /* timeout_ms is of a whole call */
+    gint64 call_deadline_us; /* of the message begun last, where by_call */
+    ClientReopen reopen;     /* NULL: what is closed stays closed */
+    gpointer reopen_data;    /* for it */
+    guint awaited;           /* answers, on the socket that is open */
+    guint lost;              /* answers, with a socket, that are asked for */
+    guint64 answers;         /* received, ever */
+    GByteArray *out;         /* room for the prefix, then what was written */
+    GByteArray *in;          /* the frame that is read */
+    gsize in_at;             /* read so far */
 };
 
 G_DEFINE_TYPE(ClientTransport, client_transport, THRIFT_TYPE_TRANSPORT)
@@ -52,6 +64,8 @@ close_socket(ClientTransport *self)
         close(self->fd);
         self->fd = -1;
     }
+    self->lost += self->awaited;
+    self->awaited = 0;
 }
 
 /* Closes, sets *error, and is FALSE. */
@@ -66,6 +80,9 @@ give_up(ClientTransport *self, CombError code, const char *why, GError **error)
 static gint64
 frame_deadline(const ClientTransport *self)
 {
+    if (self->by_call) {
+        return self->call_deadline_us;
+    }
     return g_get_monotonic_time() + (gint64)self->timeout_ms * 1000;
 }
 
@@ -223,12 +240,54 @@ check_open(const ClientTransport *self, GError **error)
     return TRUE;
 }
 
+/* ---- connecting anew ---- */
+
+/* Whether the peer has hung up, or says what nobody has asked for, between two
+   calls. TLS may say things of its own. */
+static gboolean
+is_stale(const ClientTransport *self)
+{
+    struct pollfd now = {.fd = self->fd, .events = POLLIN | POLLRDHUP};
+
+    if (self->awaited > 0 || poll(&now, 1, 0) <= 0) {
+        return FALSE;
+    }
+    return self->tls == NULL ||
+           (now.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+static gboolean
+make_open(ClientTransport *self, GError **error)
+{
+    if (self->reopen == NULL) {
+        return check_open(self, error);
+    }
+    if (self->lost > 0) {
+        g_set_error_literal(error, COMB_ERROR, COMB_ERROR_IO,
+                            "answers were lost with the connection; receive "
+                            "them first");
+        return FALSE;
+    }
+    if (self->fd >= 0 && is_stale(self)) {
+        close_socket(self);
+    }
+    return self->fd >= 0 || self->reopen(self->reopen_data, error);
+}
+
 /* ---- frames ---- */
+
+static void
+forget_out(ClientTransport *self)
+{
+    g_byte_array_set_size(self->out, PREFIX_BYTES);
+}
 
 void
 client_transport_begin(ClientTransport *self)
 {
-    g_byte_array_set_size(self->out, PREFIX_BYTES);
+    forget_out(self);
+    self->call_deadline_us =
+        g_get_monotonic_time() + (gint64)self->timeout_ms * 1000;
 }
 
 static gboolean
@@ -252,6 +311,15 @@ client_transport_receive(ClientTransport *self, GError **error)
 
     self->in_at = 0;
     g_byte_array_set_size(self->in, 0);
+    if (self->lost > 0) {
+        self->lost--;
+        g_set_error_literal(error, COMB_ERROR, COMB_ERROR_IO,
+                            "the answer was lost with the connection");
+        return FALSE;
+    }
+    if (self->awaited > 0) {
+        self->awaited--;
+    }
     if (!check_open(self, error) ||
         !receive_all(self, (guint8 *)&len, sizeof(len), deadline_us, error)) {
         return FALSE;
@@ -262,8 +330,12 @@ client_transport_receive(ClientTransport *self, GError **error)
                        "the answer's frame is longer than the limit", error);
     }
     g_byte_array_set_size(self->in, len);
-    return receive_all(self, self->in->data, len, deadline_us, error) &&
-           check_reply(self, error);
+    if (!receive_all(self, self->in->data, len, deadline_us, error) ||
+        !check_reply(self, error)) {
+        return FALSE;
+    }
+    self->answers++;
+    return TRUE;
 }
 
 WireBytes
@@ -361,9 +433,10 @@ transport_flush(ThriftTransport *transport, GError **error)
     gboolean sent;
 
     memcpy(self->out->data, &prefix, sizeof(prefix));
-    sent = check_open(self, error) &&
+    sent = make_open(self, error) &&
            send_all(self, self->out->data, self->out->len, error);
-    client_transport_begin(self);
+    forget_out(self);
+    self->awaited += sent ? 1 : 0;
     return sent;
 }
 
@@ -416,7 +489,7 @@ client_transport_init(ClientTransport *self)
     self->fd = -1;
     self->out = g_byte_array_new();
     self->in = g_byte_array_new();
-    client_transport_begin(self);
+    forget_out(self);
 }
 
 ClientTransport *
@@ -427,4 +500,38 @@ client_transport_new(int fd, guint timeout_ms)
     self->fd = fd;
     self->timeout_ms = timeout_ms;
     return self;
+}
+
+void
+client_transport_adopt(ClientTransport *self, int fd)
+{
+    ensure(self->fd < 0);
+    self->fd = fd;
+}
+
+void
+client_transport_set_reopen(ClientTransport *self, ClientReopen reopen,
+                            gpointer user_data)
+{
+    self->reopen = reopen;
+    self->reopen_data = user_data;
+}
+
+void
+client_transport_set_call_ms(ClientTransport *self, guint call_ms)
+{
+    self->timeout_ms = call_ms;
+    self->by_call = TRUE;
+}
+
+gint64
+client_transport_deadline_us(const ClientTransport *self)
+{
+    return frame_deadline(self);
+}
+
+guint64
+client_transport_answers(const ClientTransport *self)
+{
+    return self->answers;
 }

@@ -4,7 +4,7 @@
  * A ThriftTransport that keeps one frame to send and one received in memory,
  * and a ThriftBinaryProtocol that tells it where messages begin and holds the
  * generated decoders to what frame_scan() has seen. A failure of the socket
- * is final.
+ * is final, unless there is a way to connect anew.
  */
 #pragma once
 
@@ -39,6 +39,33 @@ ClientTransport *client_transport_new(int fd, guint timeout_ms);
  */
 gboolean client_transport_shake(ClientTransport *transport, TlsStream *stream,
                                 GError **error);
+
+/* Connects anew: client_transport_adopt(), and _shake(), or FALSE. */
+typedef gboolean (*ClientReopen)(gpointer user_data, GError **error);
+
+/** client_transport_set_reopen() - what to do where a message is to be sent
+ * and there is no connection. */
+void client_transport_set_reopen(ClientTransport *transport,
+                                 ClientReopen reopen, gpointer user_data);
+
+/** client_transport_adopt() - go on over @fd; the transport is closed. Owns:
+ * takes @fd. */
+void client_transport_adopt(ClientTransport *transport, int fd);
+
+/**
+ * client_transport_set_call_ms() - from now on a deadline for whole calls
+ *
+ * Effect: from the next message's begin to the end of its answer, connecting
+ *         included.
+ */
+void client_transport_set_call_ms(ClientTransport *transport, guint call_ms);
+
+/** client_transport_deadline_us() - when what is done now must be done;
+ * g_get_monotonic_time() scale. */
+gint64 client_transport_deadline_us(const ClientTransport *transport);
+
+/** client_transport_answers() - how many have come, ever. */
+guint64 client_transport_answers(const ClientTransport *transport);
 
 /** client_transport_begin() - a message is written: forget half of another. */
 void client_transport_begin(ClientTransport *transport);
