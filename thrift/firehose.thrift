@@ -11,7 +11,7 @@ namespace py comb.firehose
 /** What became of one event. */
 struct PublishResult {
   1: types.EventId id;                          /** given by the caller or by the gateway */
-  2: optional types.Position position;          /** where the log has it; absent: not taken */
+  2: optional types.Position position;          /** where the log has it, for RequestContext.at_least; absent: not taken */
   3: optional types.InvalidRequest refused;     /** the event is wrong */
   4: optional types.Unavailable failed;         /** the log did not take it: may be tried again, with the id above */
 }
