@@ -113,6 +113,10 @@ posts_seen_read(const GByteArray *bytes, GArray *found, GArray *missing)
     WireType type;
     wire_reader_init(&reader, bytes->data, bytes->len);
     while (wire_read_field(&reader, &field)) {
+        if (field.id == 3) {
+            wire_skip(&reader, field.type); /* stale */
+            continue;
+        }
         guint32 n = wire_read_list(&reader, &type);
         for (; n > 0 && field.id == 1; n--) {
             WireBytes post = wire_read_value(&reader, WIRE_STRUCT);
