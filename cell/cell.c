@@ -8,6 +8,7 @@
 
 #include "cell/apply.h"
 #include "cell/serve.h"
+#include "firehose/log_ends.h"
 #include "ops/kit/error.h"
 
 #include <unistd.h>
@@ -18,6 +19,7 @@ struct Cell {
     State *state;        /* owned */
     Serve *serve;        /* owned */
     Apply *apply;        /* owned */
+    LogEnds *ends;       /* owned; for the status page; NULL: there is none */
 };
 
 /* Gauges that are computed when they are asked for. */
@@ -37,6 +39,59 @@ cell_refresh_metrics(gpointer user_data)
                (gint64)factcache_bytes(state->cache));
     metric_set(&state->metrics[METRIC_STORE_BYTES],
                (gint64)store_bytes(state->store));
+}
+
+static void
+cell_tell_sizes(State *state, Section *section)
+{
+    section_bytes(section, "Memory of inboxes",
+                  metric_get(&state->metrics[METRIC_INBOX_BYTES]));
+    section_bytes(section, "Memory of followers",
+                  metric_get(&state->metrics[METRIC_FOLLOWER_BYTES]));
+    section_bytes(section, "Budget of both", (gint64)state->memory_bytes);
+    section_bytes(section, "Cache of facts",
+                  (gint64)factcache_bytes(state->cache));
+    section_bytes(section, "Store on disk", (gint64)store_bytes(state->store));
+}
+
+/* For the status page. */
+static void
+cell_tell(Section *section, gpointer user_data)
+{
+    Cell *cell = user_data;
+    State *state = cell->state;
+    g_autoptr(CellMap) map = mapfeed_get(state->feed);
+    section_fact(section, "Epoch of the cell map", "%" G_GINT64_FORMAT,
+                 map != NULL ? cellmap_epoch(map) : 0);
+    section_fact(section, "Users", "%" G_GINT64_FORMAT,
+                 metric_get(&state->metrics[METRIC_USERS]));
+    section_fact(section, "Follows", "%" G_GINT64_FORMAT,
+                 metric_get(&state->metrics[METRIC_EDGES]));
+    section_fact(section, "Deliveries so far", "%" G_GINT64_FORMAT,
+                 metric_get(&state->metrics[METRIC_DELIVERIES]));
+    section_fact(section, "Deliveries outstanding", "%" G_GINT64_FORMAT,
+                 metric_get(&state->metrics[METRIC_FANOUT_PENDING]));
+    cell_tell_sizes(state, section);
+    serve_tell(cell->serve, section);
+    section->lag_ms = state_lag_ms(state);
+    log_ends_tell(cell->ends, state->next, section);
+}
+
+static void
+cell_add_status(Cell *cell, Log *firehose, Status *status)
+{
+    g_autofree char *name = g_strdup_printf("cell %u", cell->options.cell);
+    g_autofree char *labels =
+        g_strdup_printf("server=\"cell\",cell=\"%u\"", cell->options.cell);
+    StatusPart part = {
+        .name = name,
+        .labels = labels,
+        .calls = serve_calls(cell->serve),
+        .tell = cell_tell,
+        .user_data = cell,
+    };
+    cell->ends = log_ends_start(firehose);
+    status_add(status, &part);
 }
 
 /* What a cell may take where nobody says. */
@@ -96,6 +151,9 @@ cell_start(const CellOptions *options, Log *firehose, MapFeed *feed,
     serve_set_apply(cell->serve, cell->apply);
     metrics_register(metrics, cell->state->metrics, METRIC_N);
     metrics_refresh(metrics, cell_refresh_metrics, cell);
+    if (options->status != NULL) {
+        cell_add_status(cell, firehose, options->status);
+    }
     return cell;
 }
 
@@ -132,6 +190,9 @@ cell_ready(const Cell *cell)
 void
 cell_stop(Cell *cell)
 {
+    if (cell->ends != NULL) {
+        log_ends_stop(cell->ends);
+    }
     if (cell->serve != NULL) {
         serve_stop(cell->serve);
     }

@@ -9,6 +9,7 @@
 #include "firehose/log.h"
 #include "ops/kit/killpoint.h"
 #include "ops/kit/metrics.h"
+#include "ops/kit/status.h"
 #include "router/mapfeed.h"
 #include "thrift/tls.h"
 
@@ -30,6 +31,8 @@ typedef struct CellOptions {
     guint fanout_slice; /* deliveries of a big fan-out between two batches */
     KillPoints *kill;   /* borrowed, outlive the cell; NULL: never */
     Tls *tls;           /* likewise; NULL: plain text */
+    Status *status;     /* where it adds itself; borrowed, not read after
+                           cell_stop(); NULL: nowhere */
 } CellOptions;
 
 /**

@@ -26,7 +26,11 @@ typedef struct Options {
     TlsFiles tls_files;
     Tls *tls;         /* no setting: of those files; NULL: plain text */
     KillPoints *kill; /* no setting: for tests */
+    Status *status;   /* no setting: for the status page */
 } Options;
+
+static const char summary[] =
+    "A cell: every post, and the inboxes of its users.";
 
 #define PLACE(field) G_STRUCT_OFFSET(Options, field)
 
@@ -40,7 +44,7 @@ static const Setting settings[] = {
     {"port", SETTING_INT, PLACE(port), "9200", 0, 65535, "",
      "Port of the Dashboard and Cell services; 0 takes any."},
     {"admin-port", SETTING_INT, PLACE(admin_port), "9280", 0, 65535, "",
-     "Port of /metrics, /healthz and /readyz; 0 takes any."},
+     "Port of /status, /metrics, /healthz and /readyz; 0 takes any."},
     {"data-dir", SETTING_STRING, PLACE(data_dir), NULL, 0, 0, "",
      "Directory of the cell's state; default comb/cell-N in the XDG state "
      "directory."},
@@ -101,6 +105,7 @@ run_admin(const Options *options, Cell *cell, Metrics *metrics, GError **error)
         .host = options->host,
         .port = (guint16)options->admin_port,
         .metrics = metrics,
+        .status = options->status,
         .healthy = healthy,
         .ready = ready,
         .user_data = cell,
@@ -135,6 +140,7 @@ run_cell(const Options *options, const char *dir, LogCluster *cluster,
         .fanout_slice = (guint)options->fanout_slice,
         .kill = options->kill,
         .tls = options->tls,
+        .status = options->status,
     };
     Metrics *metrics = metrics_new();
     MapFeed *feed = mapfeed_start(mapfeed_open_control, NULL, NULL, cluster);
@@ -200,11 +206,13 @@ run(gpointer user_data, GError **error)
         return FALSE;
     }
     gboolean clean = FALSE;
+    options->status = status_new("cell", summary, settings, options);
     if (tls_open(TLS_SERVER, &options->tls_files, &options->tls, error)) {
         tls_announce(options->tls);
         clean = run_in_dir(options, error);
         tls_close(options->tls);
     }
+    status_free(options->status);
     killpoints_free(options->kill);
     return clean;
 }
@@ -215,7 +223,7 @@ main(int argc, char **argv)
     Options options = {0};
     const DaemonProgram program = {
         .name = "cell",
-        .summary = "A cell: every post, and the inboxes of its users.",
+        .summary = summary,
         .settings = settings,
         .options = &options,
         .check = check,

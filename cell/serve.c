@@ -546,6 +546,18 @@ serve_stats(Serve *serve, ServerStats *ret_stats)
     server_stats(serve->server, ret_stats);
 }
 
+Calls *
+serve_calls(Serve *serve)
+{
+    return server_calls(serve->server);
+}
+
+void
+serve_tell(Serve *serve, Section *section)
+{
+    serverstatus_tell(serve->server, section);
+}
+
 void
 serve_stop(Serve *serve)
 {

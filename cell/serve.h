@@ -7,7 +7,7 @@
 #pragma once
 
 #include "cell/apply.h"
-#include "thrift/server.h"
+#include "thrift/serverstatus.h"
 
 typedef struct Serve Serve;
 
@@ -37,6 +37,12 @@ guint16 serve_port(const Serve *serve);
 
 /** serve_stats() - the server's counters. Thread: any. */
 void serve_stats(Serve *serve, ServerStats *ret_stats);
+
+/** serve_calls() - what calls cost; borrowed, until serve_stop(). */
+Calls *serve_calls(Serve *serve);
+
+/** serve_tell() - its connections, on the status page. Thread: any. */
+void serve_tell(Serve *serve, Section *section);
 
 /** serve_stop() - drain, stop, free; before the apply thread is stopped. */
 void serve_stop(Serve *serve);

@@ -21,6 +21,7 @@
 #include "ops/kit/ensure.h"
 #include "ops/kit/logger.h"
 #include "thrift/reply.h"
+#include "thrift/serverstatus.h"
 
 #include <string.h>
 
@@ -207,8 +208,43 @@ refresh_metrics(gpointer user_data)
 }
 
 static void
+tell(Section *section, gpointer user_data)
+{
+    Gateway *gateway = user_data;
+    g_autoptr(CellMap) map = mapfeed_get(gateway->feed);
+
+    section_fact(section, "Epoch of the cell map", "%" G_GINT64_FORMAT,
+                 map != NULL ? cellmap_epoch(map) : 0);
+    section_bytes(section, "Waiting for the log",
+                  (gint64)gateway->pending_bytes);
+    section_fact(section, "Calls that read the log", "%u", gateway->consuming);
+    section_fact(section, "Id clock ahead", "%" G_GINT64_FORMAT " ms",
+                 idclock_ahead_ms(gateway->clock));
+    serverstatus_tell(gateway->server, section);
+    log_ends_tell(gateway->ends, NULL, section);
+}
+
+static void
+add_status(Gateway *gateway, Status *status)
+{
+    const StatusPart part = {
+        .name = "gateway",
+        .labels = "server=\"gateway\"",
+        .calls = server_calls(gateway->server),
+        .tell = tell,
+        .user_data = gateway,
+    };
+
+    if (status != NULL) {
+        gateway->ends = log_ends_start(gateway->firehose);
+        status_add(status, &part);
+    }
+}
+
+static void
 gateway_free(Gateway *gateway)
 {
+    g_clear_pointer(&gateway->ends, log_ends_stop);
     g_clear_pointer(&gateway->streams, streams_stop);
     shelf_free(gateway->shelf);
     idclock_close(gateway->clock);
@@ -253,6 +289,7 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
         .tls = options->tls,
         .methods = methods,
         .user_data = gateway,
+        .patient = "fetch",
     };
 
     gateway->firehose = firehose;
@@ -279,6 +316,7 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
     }
     metrics_register(metrics, gateway->metrics, GATEWAY_METRICS);
     metrics_refresh(metrics, refresh_metrics, gateway);
+    add_status(gateway, options->status);
     return gateway;
 }
 

@@ -11,6 +11,7 @@
 
 #include "firehose/log.h"
 #include "ops/kit/metrics.h"
+#include "ops/kit/status.h"
 #include "router/mapfeed.h"
 #include "thrift/tls.h"
 
@@ -27,6 +28,8 @@ typedef struct GatewayOptions {
                                 Overloaded */
     Tls *tls;                /* borrowed, outlives it; NULL: plain text */
     gint64 retention_ms;     /* what the firehose promises to keep */
+    Status *status;          /* where it adds itself; borrowed, not read after
+                                gateway_stop(); NULL: nowhere */
 } GatewayOptions;
 
 /**

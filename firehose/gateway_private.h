@@ -13,6 +13,7 @@
 #include "firehose/event.h"
 #include "firehose/gateway.h"
 #include "firehose/idclock.h"
+#include "firehose/log_ends.h"
 #include "firehose/shelf.h"
 #include "firehose/streams.h"
 #include "thrift/context.h"
@@ -49,7 +50,8 @@ struct Gateway {
     Log *control;
     MapFeed *feed;
     Streams *streams;
-    Shelf *shelf; /* of taps that fetches may go on with */
+    LogEnds *ends; /* for the status page; NULL: there is none */
+    Shelf *shelf;  /* of taps that fetches may go on with */
     IdClock *clock;
     guint32 check; /* of positions in the firehose */
     gsize pending_bytes_max;

@@ -30,8 +30,12 @@ typedef struct Options {
     gint64 delivery_timeout_ms;
     gint64 pending_mb;
     TlsFiles tls_files;
-    Tls *tls; /* no setting: of those files; NULL: plain text */
+    Tls *tls;       /* no setting: of those files; NULL: plain text */
+    Status *status; /* no setting: for the status page */
 } Options;
+
+static const char summary[] =
+    "The gateway: publishes events to Kafka and gives ids.";
 
 #define READY_POLL_US 5000
 #define PLACE(field) G_STRUCT_OFFSET(Options, field)
@@ -47,7 +51,7 @@ static const Setting settings[] = {
      "Port of GET /v1/stream; 0 takes any. Not opened with tls-cert: it is "
      "plain text."},
     {"admin-port", SETTING_INT, PLACE(admin_port), "9190", 0, 65535, "",
-     "Port of /metrics, /healthz and /readyz; 0 takes any."},
+     "Port of /status, /metrics, /healthz and /readyz; 0 takes any."},
     {"node", SETTING_INT, PLACE(node), "0", 0, ID_NODE_MAX, "",
      "Number of this gateway in the ids it gives; no other's."},
     {"data-dir", SETTING_STRING, PLACE(data_dir), NULL, 0, 0, "",
@@ -146,6 +150,7 @@ run_admin(const Options *options, Gateway *gateway, MapFeed *feed,
         .host = options->host,
         .port = (guint16)options->admin_port,
         .metrics = metrics,
+        .status = options->status,
         .healthy = healthy,
         .ready = ready,
         .user_data = &probed,
@@ -182,6 +187,7 @@ run_gateway(const Options *options, LogCluster *cluster, Log *firehose,
         .pending_bytes_max = (gsize)options->pending_mb << 20,
         .tls = options->tls,
         .retention_ms = options->retention_hours * 3600 * 1000,
+        .status = options->status,
     };
     Metrics *metrics = metrics_new();
     MapFeed *feed = mapfeed_start(mapfeed_open_control, NULL, NULL, cluster);
@@ -250,7 +256,9 @@ run(gpointer user_data, GError **error)
         return FALSE;
     }
     tls_announce(options->tls);
+    options->status = status_new("firehose", summary, settings, options);
     clean = run_cluster(options, error);
+    status_free(options->status);
     tls_close(options->tls);
     return clean;
 }
@@ -261,7 +269,7 @@ main(int argc, char **argv)
     Options options = {0};
     const DaemonProgram program = {
         .name = "firehose",
-        .summary = "The gateway: publishes events to Kafka and gives ids.",
+        .summary = summary,
         .settings = settings,
         .options = &options,
         .check = check,

@@ -30,6 +30,9 @@ typedef struct Options {
     TlsFiles cell_tls_files;
 } Options;
 
+static const char summary[] =
+    "Passes calls through to the cell that is the user's home.";
+
 #define PLACE(field) G_STRUCT_OFFSET(Options, field)
 
 static const Setting settings[] = {
@@ -40,7 +43,7 @@ static const Setting settings[] = {
     {"port", SETTING_INT, PLACE(port), "9100", 0, 65535, "",
      "Port for calls; 0: any free one."},
     {"admin-port", SETTING_INT, PLACE(admin_port), "9181", 0, 65535, "",
-     "Port for /metrics, /healthz and /readyz; 0: any free one."},
+     "Port for /status, /metrics, /healthz and /readyz; 0: any free one."},
     {"threads", SETTING_INT, PLACE(threads), "1", 1, 256, "",
      "Threads that serve calls."},
     {"connections-max", SETTING_INT, PLACE(connections_max), "10000", 1,
@@ -85,6 +88,7 @@ typedef struct Daemon {
     LogCluster *cluster;
     MapFeed *feed;
     Metrics *metrics;
+    Status *status;
     Router *router;
     Admin *admin;
 } Daemon;
@@ -160,6 +164,8 @@ start_router(Daemon *daemon, GError **error)
         .cell_tls = daemon->cell_tls,
     };
     daemon->metrics = metrics_new();
+    router.status = daemon->status =
+        status_new("router", summary, settings, options);
     daemon->router =
         router_start(&router, daemon->feed, daemon->metrics, error);
     return daemon->router != NULL;
@@ -172,6 +178,7 @@ start_admin(Daemon *daemon, GError **error)
         .host = daemon->options->host,
         .port = (guint16)daemon->options->admin_port,
         .metrics = daemon->metrics,
+        .status = daemon->status,
         .ready = ready,
         .user_data = daemon,
     };
@@ -184,6 +191,7 @@ stop(Daemon *daemon)
 {
     g_clear_pointer(&daemon->admin, admin_stop);
     g_clear_pointer(&daemon->router, router_stop);
+    g_clear_pointer(&daemon->status, status_free);
     g_clear_pointer(&daemon->metrics, metrics_free);
     g_clear_pointer(&daemon->feed, mapfeed_stop);
     g_clear_pointer(&daemon->cluster, log_cluster_close);
@@ -216,7 +224,7 @@ main(int argc, char **argv)
     Options options = {0};
     const DaemonProgram program = {
         .name = "router",
-        .summary = "Passes calls through to the cell that is the user's home.",
+        .summary = summary,
         .settings = settings,
         .options = &options,
         .check = check,

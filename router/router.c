@@ -13,7 +13,7 @@
 #include "router/router.h"
 
 #include "router/lane.h"
-#include "thrift/server.h"
+#include "thrift/serverstatus.h"
 
 #include <string.h>
 
@@ -150,6 +150,42 @@ refresh(gpointer user_data)
 }
 
 static void
+tell_cells(Section *section, const CellMap *map)
+{
+    guint n;
+    const CellMapEntry *entries = cellmap_entries(map, &n);
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (guint i = 0; i < n; i++) {
+        g_string_append_printf(text, "%s%u=%s:%u", i > 0 ? " " : "",
+                               entries[i].cell, entries[i].host,
+                               entries[i].port);
+    }
+    section_fact(section, "Epoch of the cell map", "%" G_GINT64_FORMAT,
+                 cellmap_epoch(map));
+    section_fact(section, "Cells", "%s", text->str);
+}
+
+static void
+tell(Section *section, gpointer user_data)
+{
+    static const RouterMetric told[] = {ROUTER_NOT_HOMED, ROUTER_MOVED_ON,
+                                        ROUTER_LOST};
+    Router *router = user_data;
+    g_autoptr(CellMap) map = mapfeed_get(router->feed);
+    if (map != NULL) {
+        tell_cells(section, map);
+    } else {
+        section_fact(section, "Epoch of the cell map", "no map yet");
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(told); i++) {
+        const Metric *metric = &router->metrics[told[i]];
+        section_fact(section, metric->help, "%" G_GINT64_FORMAT,
+                     metric_get(metric));
+    }
+    serverstatus_tell(router->server, section);
+}
+
+static void
 router_free(Router *router)
 {
     for (guint i = 0; i < router->threads; i++) {
@@ -207,6 +243,16 @@ router_start(const RouterOptions *options, MapFeed *feed, Metrics *metrics,
     }
     metrics_register(metrics, router->metrics, ROUTER_METRICS);
     metrics_refresh(metrics, refresh, router);
+    if (options->status != NULL) {
+        const StatusPart part = {
+            .name = "router",
+            .labels = "server=\"router\"",
+            .calls = server_calls(router->server),
+            .tell = tell,
+            .user_data = router,
+        };
+        status_add(options->status, &part);
+    }
     return router;
 }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "ops/kit/metrics.h"
+#include "ops/kit/status.h"
 #include "router/mapfeed.h"
 #include "thrift/tls.h"
 
@@ -23,8 +24,10 @@ typedef struct RouterOptions {
     guint cell_timeout_ms;    /* a cell's answer is waited for so long */
     guint cell_in_flight_max; /* calls at one cell per thread; beyond:
                                  Overloaded */
-    Tls *tls;      /* borrowed, outlives it; NULL: callers use plain text */
-    Tls *cell_tls; /* likewise, of a client: for connections to cells */
+    Tls *tls;       /* borrowed, outlives it; NULL: callers use plain text */
+    Tls *cell_tls;  /* likewise, of a client: for connections to cells */
+    Status *status; /* where it adds itself; borrowed, not read after
+                       router_stop(); NULL: nowhere */
 } RouterOptions;
 
 /**

@@ -41,6 +41,7 @@
 
 #include "ops/kit/ensure.h"
 #include "ops/kit/logger.h"
+#include "thrift/callstats.h"
 #include "thrift/recvbuf.h"
 #include "thrift/sendqueue.h"
 #include "thrift/tls_stream.h"
@@ -293,6 +294,12 @@ connection_answered(Request *request)
     Connection *connection = request->connection;
     Request *first;
 
+    /* What was refused took no time of its handler's. */
+    if (request->stage == CALL_SERVED) {
+        callstats_answered(connection->worker->counters->by_method,
+                           connection->worker->number, &request->frame,
+                           request->received_us);
+    }
     request->stage = CALL_ANSWERED;
     if (connection->fd < 0) {
         end_call(request);

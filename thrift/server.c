@@ -20,6 +20,7 @@
 #include "ops/kit/ensure.h"
 #include "ops/kit/error.h"
 #include "ops/kit/logger.h"
+#include "thrift/callstats.h"
 #include "thrift/worker.h"
 
 #include <errno.h>
@@ -224,6 +225,7 @@ server_start(const ServerOptions *options, GError **error)
     server = g_malloc0(sizeof(*server) + options->threads * sizeof(Worker));
     server->options = *options;
     server->options.host = NULL;
+    server->counters.by_method = callstats_new(options);
     server->fd_max = descriptors_for_connections();
     if (options->stall_ms == 0) {
         server->options.stall_ms = SERVER_STALL_MS_DEFAULT;
@@ -292,6 +294,7 @@ server_stop(Server *server)
     for (guint i = 0; i < server->options.threads; i++) {
         worker_clear(&server->workers[i]);
     }
+    calls_free(server->counters.by_method);
     g_free(server);
 }
 
@@ -312,4 +315,16 @@ server_stats(Server *server, ServerStats *ret_stats)
         .overloaded = counters->overloaded,
         .connections = counters->connections,
     };
+}
+
+Calls *
+server_calls(Server *server)
+{
+    return server->counters.by_method;
+}
+
+guint
+server_connections_max(const Server *server)
+{
+    return MIN(server->options.connections_max, (guint)server->fd_max);
 }

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "ops/kit/calls.h"
 #include "thrift/frame.h"
 #include "thrift/tls.h"
 
@@ -66,6 +67,8 @@ typedef struct ServerOptions {
                                     text */
     const ServerMethod *methods; /* static; ends with a NULL name */
     gpointer user_data;          /* for every handler; outlives the server */
+    const char *patient;         /* the method whose callers may ask it to wait
+                                    for something; NULL: none */
 } ServerOptions;
 
 /**
@@ -112,6 +115,12 @@ typedef struct ServerStats {
 
 /** server_stats() - counters since start. Thread: any. */
 void server_stats(Server *server, ServerStats *ret_stats);
+
+/** server_calls() - what its calls cost; borrowed, until server_stop(). */
+Calls *server_calls(Server *server);
+
+/** server_connections_max() - how many it takes: options and descriptors. */
+guint server_connections_max(const Server *server);
 
 /** request_frame() - the call, valid until request_reply(). */
 const Frame *request_frame(const Request *request);

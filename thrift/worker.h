@@ -23,6 +23,7 @@ typedef struct ServerCounters {
     _Atomic guint64 overloaded;
     _Atomic guint connections;
     _Atomic gint64 held_bytes; /* received or to be sent, and still here */
+    Calls *by_method; /* the server's; each worker records as its thread */
 } ServerCounters;
 
 typedef TAILQ_HEAD(ConnectionList, Connection) ConnectionList;

@@ -2,12 +2,14 @@
  * admin.h - the HTTP port for operators
  *
  * GET /metrics (Prometheus text), /healthz (200 while the process can do its
- * job, else 503 and why), /readyz (200 once it serves). One thread of its
- * own; another path is 404, another method than GET 405.
+ * job, else 503 and why), /readyz (200 once it serves), /status (HTML for
+ * people; ?refresh=SECONDS reloads it). One thread of its own; another path is
+ * 404, another method than GET or HEAD 405.
  */
 #pragma once
 
 #include "ops/kit/metrics.h"
+#include "ops/kit/status.h"
 
 typedef struct Admin Admin;
 
@@ -18,6 +20,7 @@ typedef struct AdminOptions {
     const char *host;   /* an address or name of this machine */
     guint16 port;       /* 0: any free one */
     Metrics *metrics;   /* borrowed, outlives the admin port */
+    Status *status;     /* likewise; NULL: no /status */
     AdminProbe healthy; /* called on the admin thread; NULL: always */
     AdminProbe ready;   /* the same */
     gpointer user_data; /* the probes' */

@@ -445,3 +445,40 @@ settings_clear(const Setting *table, gpointer options)
         }
     }
 }
+
+static gboolean
+is_secret(const char *name)
+{
+    static const char *const ends[] = {"key", "password", "secret", "token"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(ends); i++) {
+        if (g_str_has_suffix(name, ends[i])) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+char *
+settings_text(const Setting *setting, gconstpointer options)
+{
+    const char *place = (const char *)options + setting->offset;
+    const char *text = NULL;
+
+    switch (setting->kind) {
+    case SETTING_INT:
+        return g_strdup_printf("%" G_GINT64_FORMAT "%s%s",
+                               *(const gint64 *)(const void *)place,
+                               setting->unit && setting->unit[0] ? " " : "",
+                               setting->unit ? setting->unit : "");
+    case SETTING_BOOL:
+        return g_strdup(*(const gboolean *)(const void *)place ? "true"
+                                                               : "false");
+    case SETTING_REQUIRED:
+    case SETTING_STRING:
+        text = *(char *const *)(const void *)place;
+        break;
+    }
+    return g_strdup(
+        text != NULL && is_secret(setting->name) ? "given, not shown" : text);
+}

@@ -58,3 +58,12 @@ SettingsOutcome settings_load(const char *daemon, const char *summary,
 
 /** settings_clear() - free the strings in @options. */
 void settings_clear(const Setting *table, gpointer options);
+
+/**
+ * settings_text() - what @setting is in @options, for people
+ *
+ * Effect: NULL where it is not given. A secret - its name ends in key,
+ *         password, secret or token - is told as "given, not shown".
+ * Owns:   the caller frees.
+ */
+char *settings_text(const Setting *setting, gconstpointer options);

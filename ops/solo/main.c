@@ -11,6 +11,9 @@
 #include "ops/kit/error.h"
 #include "ops/solo/solo.h"
 
+static const char summary[] =
+    "Gateway, router and cells in one process, on a local log.";
+
 #define READY_POLL_US 2000
 #define PLACE(field) G_STRUCT_OFFSET(SoloOptions, field)
 
@@ -32,7 +35,7 @@ static const Setting settings[] = {
      "Port of GET /v1/stream; 0 takes any. Not opened with tls-cert: it is "
      "plain text."},
     {"admin-port", SETTING_INT, PLACE(admin_port), "9180", 0, 65535, "",
-     "Port of /metrics, /healthz and /readyz; 0 takes any."},
+     "Port of /status, /metrics, /healthz and /readyz; 0 takes any."},
     {"threads", SETTING_INT, PLACE(threads), "1", 1, 64, "",
      "Threads that serve calls, in each of gateway, router and cells."},
     {"connections-max", SETTING_INT, PLACE(connections_max), "10000", 1,
@@ -145,7 +148,9 @@ run(gpointer user_data, GError **error)
     if (options->kill == NULL) {
         return FALSE;
     }
+    options->status = status_new("solo", summary, settings, options);
     gboolean clean = run_solo(options, error);
+    status_free(options->status);
     killpoints_free(options->kill);
     return clean;
 }
@@ -156,7 +161,7 @@ main(int argc, char **argv)
     SoloOptions options = {0};
     const DaemonProgram program = {
         .name = "solo",
-        .summary = "Gateway, router and cells in one process, on a local log.",
+        .summary = summary,
         .settings = settings,
         .options = &options,
         .check = check,

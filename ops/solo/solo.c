@@ -168,6 +168,7 @@ start_cell(Solo *solo, GError **error)
         .fanout_slice = (guint)solo->options->fanout_slice,
         .kill = solo->options->kill,
         .tls = solo->tls,
+        .status = solo->options->status,
     };
     Cell *cell =
         cell_start(&options, solo->firehose, solo->feed, solo->metrics, error);
@@ -209,6 +210,7 @@ start_gateway(Solo *solo, GError **error)
         .pending_bytes_max = GATEWAY_PENDING_BYTES_MAX,
         .tls = solo->tls,
         .retention_ms = solo->options->retention_hours * 3600 * 1000,
+        .status = solo->options->status,
     };
     if (!paths_make_dir(dir, error)) {
         return FALSE;
@@ -231,6 +233,7 @@ start_router(Solo *solo, GError **error)
         .cell_in_flight_max = CELL_IN_FLIGHT_MAX,
         .tls = solo->tls,
         .cell_tls = solo->cell_tls,
+        .status = solo->options->status,
     };
     solo->router = router_start(&options, solo->feed, solo->metrics, error);
     return solo->router != NULL;
@@ -243,6 +246,7 @@ start_admin(Solo *solo, GError **error)
         .host = solo->options->host,
         .port = (guint16)solo->options->admin_port,
         .metrics = solo->metrics,
+        .status = solo->options->status,
         .healthy = on_healthy,
         .ready = on_ready,
         .user_data = solo,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "ops/kit/killpoint.h"
+#include "ops/kit/status.h"
 #include "thrift/tls.h"
 
 #include <glib.h>
@@ -32,6 +33,7 @@ typedef struct SoloOptions {
     TlsFiles tls_files;      /* of router, gateway and cells */
     TlsFiles cell_tls_files; /* of the router, as it calls the cells */
     KillPoints *kill;        /* no setting: main()'s; NULL: never */
+    Status *status;          /* likewise, where all parts add themselves */
 } SoloOptions;
 
 /**
