@@ -69,7 +69,7 @@ cell_tell(Section *section, gpointer user_data)
                  metric_get(&state->metrics[METRIC_EDGES]));
     section_fact(section, "Deliveries so far", "%" G_GINT64_FORMAT,
                  metric_get(&state->metrics[METRIC_DELIVERIES]));
-    section_fact(section, "Deliveries outstanding", "%" G_GINT64_FORMAT,
+    section_fact(section, "Posts on their way to many", "%" G_GINT64_FORMAT,
                  metric_get(&state->metrics[METRIC_FANOUT_PENDING]));
     cell_tell_sizes(state, section);
     serve_tell(cell->serve, section);

@@ -57,7 +57,7 @@ static const MetricText metric_texts[METRIC_N - METRIC_DELIVERIES] = {
      "Memory held for inboxes of homed users."},
     {"comb_cell_follower_bytes", METRIC_GAUGE,
      "Memory held for the followers of authors."},
-    {"comb_cell_lag_milliseconds", METRIC_GAUGE,
+    {"comb_cell_lag_seconds", METRIC_GAUGE_MS,
      "How far the cell is behind the log."},
     {"comb_cell_store_bytes", METRIC_GAUGE, "Bytes of table files on disk."},
     {"comb_cell_pages_total", METRIC_COUNTER,

@@ -200,9 +200,10 @@ take_max(Calls *calls, guint method)
     gint64 max_us = 0;
 
     for (guint i = 0; i < calls->threads; i++) {
-        Histogram *histogram = &calls->recorders[i]->histogram[method];
+        gint64 taken =
+            histogram_take_max(&calls->recorders[i]->histogram[method]);
 
-        max_us = MAX(max_us, histogram_take_max(histogram));
+        max_us = MAX(max_us, taken); /* MAX() looks twice, taking is once */
     }
     return max_us;
 }
@@ -218,7 +219,9 @@ note_max(Calls *calls, guint method, HistogramSlice *open)
         ring = calls->rings[method] = g_new0(Ring, 1);
     }
     if (ring != NULL) {
-        ring->before.max_us = MAX(ring->before.max_us, take_max(calls, method));
+        gint64 max_us = take_max(calls, method);
+
+        ring->before.max_us = MAX(ring->before.max_us, max_us);
         open->max_us = ring->before.max_us;
     }
     return ring;

@@ -125,12 +125,24 @@ html_duration(GString *out, gint64 us)
     }
 }
 
-void
-html_time(GString *out, gint64 ms)
+static void
+append_time(GString *out, gint64 ms, const char *format)
 {
     g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(ms / 1000);
     g_autofree char *text =
-        time != NULL ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S UTC") : NULL;
+        time != NULL ? g_date_time_format(time, format) : NULL;
 
     g_string_append(out, text != NULL ? text : "unknown");
+}
+
+void
+html_time(GString *out, gint64 ms)
+{
+    append_time(out, ms, "%Y-%m-%d %H:%M:%S UTC");
+}
+
+void
+html_clock(GString *out, gint64 ms)
+{
+    append_time(out, ms, "%H:%M:%S");
 }

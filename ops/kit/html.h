@@ -28,3 +28,6 @@ void html_duration(GString *out, gint64 us);
 
 /** html_time() - ms since 1970 as "2026-01-31 12:00:00 UTC". */
 void html_time(GString *out, gint64 ms);
+
+/** html_clock() - likewise as "12:00:00". */
+void html_clock(GString *out, gint64 ms);

@@ -90,13 +90,23 @@ append_head(GString *text, const Metric *metric)
 }
 
 static void
+append_value(GString *text, MetricKind kind, gint64 value)
+{
+    if (kind == METRIC_GAUGE_MS) {
+        g_string_append_printf(text, " %.3f\n", (double)value / 1000);
+    } else {
+        g_string_append_printf(text, " %" G_GINT64_FORMAT "\n", value);
+    }
+}
+
+static void
 append_sample(GString *text, const Metric *metric)
 {
     g_string_append(text, metric->name);
     if (metric->labels) {
         g_string_append_printf(text, "{%s}", metric->labels);
     }
-    g_string_append_printf(text, " %" G_GINT64_FORMAT "\n", metric_get(metric));
+    append_value(text, metric->kind, metric_get(metric));
 }
 
 static void

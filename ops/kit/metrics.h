@@ -13,6 +13,7 @@
 typedef enum MetricKind {
     METRIC_COUNTER, /* the name ends in _total */
     METRIC_GAUGE,
+    METRIC_GAUGE_MS, /* in milliseconds, told in seconds: _seconds */
 } MetricKind;
 
 typedef struct Metric {

@@ -8,41 +8,45 @@
 #include "ops/kit/statuspage.h"
 
 #include "ops/kit/html.h"
+#include "ops/kit/statuscalls.h"
+#include "ops/kit/table.h"
 
 #include <string.h>
 
 #define REFRESH_MAX 3600
+/* From when on the log's ends are called old. */
+#define OLD_MS 1000
 
 static const char style[] =
     ":root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--line:#d8dee4;"
-    "--paper:#fff;--box:#f6f8fa;--good:#116329;--bad:#a40e26;--wait:#7d4e00}"
+    "--paper:#fff;--good:#116329;--bad:#a40e26;--wait:#7d4e00}"
     "@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa4af;"
-    "--line:#30363d;--paper:#0d1117;--box:#161b22;--good:#56d364;"
-    "--bad:#ff7b72;--wait:#e3b341}}"
+    "--line:#30363d;--paper:#0d1117;--good:#56d364;--bad:#ff7b72;"
+    "--wait:#e3b341}}"
     "*{box-sizing:border-box}"
-    "body{margin:0 auto;max-width:1080px;padding:16px;background:var(--paper);"
+    "body{margin:0 auto;max-width:1160px;padding:16px;background:var(--paper);"
     "color:var(--ink);font:15px/1.45 system-ui,sans-serif}"
     "h1{font-size:1.5em;margin:0 0 4px}h2{font-size:1.2em;margin:28px 0 8px;"
     "padding-top:12px;border-top:1px solid var(--line)}"
     "h3{font-size:1em;margin:18px 0 6px}"
-    "p{margin:4px 0}.soft,caption,dt,th{color:var(--soft)}"
+    "p{margin:4px 0}.soft,dt,thead th{color:var(--soft)}"
     ".good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}"
     ".state{font-size:1.15em;font-weight:600;overflow-wrap:anywhere}"
-    "nav a{margin-right:14px}a{color:inherit}"
-    ".wide{overflow-x:auto;max-width:100%}"
+    "nav{line-height:1.9}nav a{margin-right:12px}a{color:inherit}"
+    ".two>div{min-width:0}.wide{overflow-x:auto;max-width:100%}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    "th,td{padding:3px 12px 3px 0;text-align:left;vertical-align:top;"
-    "font-weight:400}thead th{border-bottom:1px solid var(--line);"
-    "white-space:nowrap}.n{text-align:right;white-space:nowrap}"
-    "tbody.m tr:last-child td,tbody.m tr:last-child th{padding-bottom:7px}"
-    "tbody.m tr:first-child td,tbody.m tr:first-child th{padding-top:7px}"
-    "tbody.m{border-bottom:1px solid var(--line)}"
-    "tbody th{color:var(--ink)}tbody.m .soft{color:var(--soft)}"
-    "code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}"
-    "dl{display:grid;grid-template-columns:minmax(110px,220px) 1fr;margin:0;"
+    "th,td{padding:3px 14px 3px 0;text-align:left;vertical-align:top;"
+    "font-weight:400;white-space:nowrap}.n{text-align:right}"
+    "thead th{border-bottom:1px solid var(--line)}"
+    "tbody+tbody tr:first-child th{border-top:1px solid var(--line)}"
+    "code{font:13px ui-monospace,monospace}"
+    ".x{white-space:normal;min-width:9em;overflow-wrap:anywhere}"
+    "dl{display:grid;grid-template-columns:minmax(110px,230px) 1fr;margin:0;"
     "gap:2px 12px}dd{margin:0;overflow-wrap:anywhere}"
+    "@media(min-width:900px){.two{display:grid;"
+    "grid-template-columns:1fr 1fr;gap:0 40px}}"
     "@media(max-width:560px){body{padding:12px;font-size:14px}"
-    "th,td{padding-right:8px}dl{grid-template-columns:minmax(90px,38%) 1fr}}";
+    "th,td{padding-right:9px}dl{grid-template-columns:minmax(90px,42%) 1fr}}";
 
 guint
 statuspage_refresh(const char *query)
@@ -61,51 +65,6 @@ statuspage_refresh(const char *query)
 }
 
 /* ---- pieces ---- */
-
-static void
-begin_table(GString *out, const char *const *heads, const char *numbers)
-{
-    g_string_append(out, "<div class=\"wide\"><table><thead><tr>");
-    for (guint i = 0; heads[i] != NULL; i++) {
-        g_string_append_printf(out, "<th scope=\"col\"%s>%s</th>",
-                               numbers[i] == 'n' ? " class=\"n\"" : "",
-                               heads[i]);
-    }
-    g_string_append(out, "</tr></thead>\n");
-}
-
-static void
-end_table(GString *out)
-{
-    g_string_append(out, "</table></div>\n");
-}
-
-static void
-cell_number(GString *out, gint64 number)
-{
-    if (number < 0) {
-        g_string_append(out, "<td class=\"n soft\">unknown</td>");
-    } else {
-        g_string_append_printf(out, "<td class=\"n\">%" G_GINT64_FORMAT "</td>",
-                               number);
-    }
-}
-
-static void
-cell_duration(GString *out, gint64 us)
-{
-    g_string_append(out, "<td class=\"n\">");
-    html_duration(out, us);
-    g_string_append(out, "</td>");
-}
-
-static void
-cell_text(GString *out, const char *text)
-{
-    g_string_append(out, "<td><code>");
-    html_text(out, text);
-    g_string_append(out, "</code></td>");
-}
 
 static void
 term(GString *out, const char *name, const char *text)
@@ -248,6 +207,13 @@ behind(const SectionPartition *partition)
                : MAX(partition->end - partition->next, 0);
 }
 
+/* Whether anybody applies what is in them. */
+static gboolean
+is_applied(const GArray *partitions)
+{
+    return g_array_index(partitions, SectionPartition, 0).next >= 0;
+}
+
 static void
 write_partitions(GString *out, const GArray *partitions)
 {
@@ -255,9 +221,9 @@ write_partitions(GString *out, const GArray *partitions)
         "partition", "kept from", "applied to", "log's end", "behind", NULL};
     static const char *const appended[] = {"partition", "kept from",
                                            "log's end", NULL};
-    gboolean reads = g_array_index(partitions, SectionPartition, 0).next >= 0;
+    gboolean reads = is_applied(partitions);
 
-    begin_table(out, reads ? applied : appended, "nnnnn");
+    table_begin(out, reads ? applied : appended, "nnnnn");
     g_string_append(out, "<tbody>\n");
     for (guint i = 0; i < partitions->len; i++) {
         const SectionPartition *it =
@@ -265,211 +231,75 @@ write_partitions(GString *out, const GArray *partitions)
 
         g_string_append_printf(out, "<tr><td class=\"n\">%u</td>",
                                it->partition);
-        cell_number(out, it->first);
+        table_number(out, it->first);
         if (reads) {
-            cell_number(out, it->next);
+            table_number(out, it->next);
         }
-        cell_number(out, it->end);
+        table_number(out, it->end);
         if (reads) {
-            cell_number(out, behind(it));
+            table_number(out, behind(it));
         }
         g_string_append(out, "</tr>\n");
     }
     g_string_append(out, "</tbody>");
-    end_table(out);
+    table_end(out);
+}
+
+/* The sum of what is behind, or -1. */
+static gint64
+all_behind(const GArray *partitions)
+{
+    gint64 events = 0;
+
+    for (guint i = 0; i < partitions->len; i++) {
+        gint64 more = behind(&g_array_index(partitions, SectionPartition, i));
+
+        if (more < 0) {
+            return -1;
+        }
+        events += more;
+    }
+    return events;
+}
+
+static void
+write_lag(GString *out, const Section *section)
+{
+    gint64 events = all_behind(section->partitions);
+
+    g_string_append(out, "<p>Behind the log by ");
+    if (events >= 0) {
+        g_string_append_printf(out, "%" G_GINT64_FORMAT " events", events);
+    } else {
+        g_string_append(out, "an unknown number of events");
+    }
+    if (section->lag_ms >= 0) {
+        g_string_append_printf(out, ", %.3f s", (double)section->lag_ms / 1000);
+    }
+    g_string_append(out, ".</p>\n");
 }
 
 static void
 write_log(GString *out, const Section *section)
 {
-    gint64 events = 0;
-    gboolean known = section->partitions->len > 0;
-
     g_string_append(out, "<h3>Lag and positions</h3>\n");
     if (section->partitions->len == 0) {
         g_string_append(out, "<p class=\"soft\">It reads no partition of the "
                              "log.</p>\n");
         return;
     }
-    for (guint i = 0; i < section->partitions->len; i++) {
-        gint64 more =
-            behind(&g_array_index(section->partitions, SectionPartition, i));
-
-        known = known && more >= 0;
-        events += more;
+    if (is_applied(section->partitions)) {
+        write_lag(out, section);
     }
-    g_string_append(out, "<p>");
-    if (known) {
-        g_string_append_printf(
-            out, "%" G_GINT64_FORMAT " events behind the log", events);
-    }
-    if (section->lag_ms >= 0) {
-        g_string_append(out, known ? ", " : "behind the log by ");
-        html_duration(out, section->lag_ms * 1000);
-    }
-    if (section->log_age_ms >= 0) {
-        g_string_append(out, known || section->lag_ms >= 0 ? "; t" : "T");
-        g_string_append(out, "he log told its ends ");
+    if (section->log_age_ms < 0) {
+        g_string_append(out, "<p class=\"wait\">The log has not told its ends "
+                             "yet.</p>\n");
+    } else if (section->log_age_ms >= OLD_MS) {
+        g_string_append(out, "<p class=\"wait\">The log told its ends ");
         html_duration(out, section->log_age_ms * 1000);
         g_string_append(out, " ago.</p>\n");
-    } else {
-        g_string_append(out, " The log has not told its ends.</p>\n");
     }
     write_partitions(out, section->partitions);
-}
-
-/* ---- calls ---- */
-
-static void
-write_window(GString *out, const CallsWindow *window, guint length_s)
-{
-    double rate = (double)window->calls * G_USEC_PER_SEC / (double)window->us;
-
-    g_string_append(out, "<td class=\"n soft\">");
-    if (length_s < 60) {
-        g_string_append_printf(out, "%u s", length_s);
-    } else {
-        g_string_append_printf(out, "%u min", length_s / 60);
-    }
-    g_string_append_printf(out, "</td><td class=\"n\">%.*f</td>",
-                           rate < 10 ? 2 : 0, rate);
-    if (window->calls == 0) {
-        g_string_append(out, "<td class=\"n soft\">-</td><td class=\"n soft\">-"
-                             "</td><td class=\"n soft\">-</td>");
-        return;
-    }
-    cell_duration(out, window->p50_us);
-    cell_duration(out, window->p99_us);
-    cell_duration(out, window->max_us);
-}
-
-static void
-write_method(GString *out, const CallsMethod *method)
-{
-    for (guint i = 0; i < CALLS_WINDOWS; i++) {
-        g_string_append(out, i == 0 ? "<tbody class=\"m\"><tr>" : "<tr>");
-        if (i == 0) {
-            g_string_append(out, "<th scope=\"rowgroup\" rowspan=\"3\">"
-                                 "<code>");
-            html_text(out, method->name);
-            g_string_append_printf(out,
-                                   "</code><br><span class=\"soft\">"
-                                   "%" G_GUINT64_FORMAT "</span></th>",
-                                   method->calls);
-        }
-        write_window(out, &method->window[i], calls_window_s(i));
-        g_string_append(out, "</tr>\n");
-    }
-    g_string_append(out, "</tbody>\n");
-}
-
-static void
-write_methods(GString *out, const CallsView *calls)
-{
-    static const char *const heads[] = {
-        "method, calls ever", "last", "calls/s", "p50", "p99", "longest", NULL};
-    g_autoptr(GString) never = g_string_new(NULL);
-    guint called = 0;
-
-    g_string_append(out, "<h3>Rates and latencies</h3>\n");
-    for (guint i = 0; i < calls->n_methods; i++) {
-        if (calls->methods[i].calls == 0) {
-            g_string_append_printf(never, "%s%s", never->len > 0 ? ", " : "",
-                                   calls->methods[i].name);
-            continue;
-        }
-        if (called++ == 0) {
-            begin_table(out, heads, " nnnnn");
-        }
-        write_method(out, &calls->methods[i]);
-    }
-    if (called > 0) {
-        end_table(out);
-    }
-    if (never->len > 0) {
-        g_string_append(out, "<p class=\"soft\">Not called: ");
-        html_text(out, never->str);
-        g_string_append(out, ".</p>\n");
-    }
-}
-
-static void
-write_hottest(GString *out, const CallsView *calls)
-{
-    static const char *const heads[] = {"user", "calls", "share", NULL};
-
-    g_string_append(out, "<h3>Hottest users</h3>\n");
-    if (calls->n_hottest == 0) {
-        g_string_append(out, "<p class=\"soft\">Nobody was asked about in the "
-                             "last minutes.</p>\n");
-        return;
-    }
-    g_string_append(out, "<p class=\"soft\">By calls about them in the last ");
-    html_duration(out,
-                  MAX(calls->hottest_us / G_USEC_PER_SEC, 1) * G_USEC_PER_SEC);
-    g_string_append(out, "; estimates say at least and at most.</p>\n");
-    begin_table(out, heads, "nnn");
-    g_string_append(out, "<tbody>\n");
-    for (guint i = 0; i < calls->n_hottest; i++) {
-        const HeavyEntry *it = &calls->hottest[i];
-
-        g_string_append_printf(out,
-                               "<tr><td class=\"n\"><code>%" G_GINT64_FORMAT
-                               "</code></td><td class=\"n\">",
-                               it->key);
-        if (it->error > 0) {
-            g_string_append_printf(out, "%" G_GUINT64_FORMAT " to ",
-                                   it->count - it->error);
-        }
-        g_string_append_printf(
-            out,
-            "%" G_GUINT64_FORMAT "</td><td class=\"n\">%.1f %%</td></tr>\n",
-            it->count,
-            100.0 * (double)it->count / (double)MAX(calls->with_user, 1));
-    }
-    g_string_append(out, "</tbody>");
-    end_table(out);
-}
-
-static void
-write_slow_call(GString *out, const CallsView *calls, const SlowCall *call)
-{
-    g_string_append(out, "<tr>");
-    cell_duration(out, call->us);
-    cell_text(out, call->method < calls->n_methods
-                       ? calls->methods[call->method].name
-                       : "unknown");
-    g_string_append(out, "<td class=\"n\"><code>");
-    if (call->user != 0) {
-        g_string_append_printf(out, "%" G_GINT64_FORMAT, call->user);
-    }
-    g_string_append(out, "</code></td>");
-    cell_text(out, call->caller);
-    g_string_append(out, "<td class=\"n\">");
-    html_time(out, call->wall_ms);
-    g_string_append(out, "</td>");
-    cell_text(out, call->trace);
-    g_string_append(out, "</tr>\n");
-}
-
-static void
-write_slowest(GString *out, const CallsView *calls)
-{
-    static const char *const heads[] = {"took", "method", "user", "caller",
-                                        "when", "trace",  NULL};
-
-    g_string_append(out, "<h3>Slowest calls of the last hour</h3>\n");
-    if (calls->n_slowest == 0) {
-        g_string_append(out, "<p class=\"soft\">None was answered.</p>\n");
-        return;
-    }
-    begin_table(out, heads, "n n n ");
-    g_string_append(out, "<tbody>\n");
-    for (guint i = 0; i < calls->n_slowest; i++) {
-        write_slow_call(out, calls, &calls->slowest[i]);
-    }
-    g_string_append(out, "</tbody>");
-    end_table(out);
 }
 
 /* ---- parts and the rest ---- */
@@ -489,25 +319,39 @@ write_connections(GString *out, const SectionConnections *it)
 }
 
 static void
-write_section(GString *out, const Section *section, guint number)
+write_facts(GString *out, const Section *section)
 {
-    g_string_append_printf(out, "<h2 id=\"part%u\">", number);
-    html_text(out, section->name);
-    g_string_append(out, "</h2>\n<dl>\n");
+    g_string_append(out, "<dl>\n");
     for (guint i = 0; i < section->facts->len; i++) {
         const SectionFact *fact = g_ptr_array_index(section->facts, i);
 
         term(out, fact->name, fact->text);
     }
     g_string_append(out, "</dl>\n");
-    write_log(out, section);
-    if (section->has_calls) {
-        write_methods(out, &section->calls);
-        write_hottest(out, &section->calls);
-        write_slowest(out, &section->calls);
-    }
+}
+
+/* Beside each other where there is room: facts and the log, then calls and
+   who they are about. */
+static void
+write_section(GString *out, const Section *section, guint number)
+{
+    g_string_append_printf(out, "<h2 id=\"part%u\">", number);
+    html_text(out, section->name);
+    g_string_append(out, "</h2>\n<div class=\"two\"><div>\n");
+    write_facts(out, section);
     if (section->has_server) {
         write_connections(out, &section->connections);
+    }
+    g_string_append(out, "</div><div>\n");
+    write_log(out, section);
+    g_string_append(out, "</div></div>\n");
+    if (section->has_calls) {
+        g_string_append(out, "<div class=\"two\"><div>\n");
+        statuscalls_methods(out, &section->calls);
+        g_string_append(out, "</div><div>\n");
+        statuscalls_hottest(out, &section->calls);
+        g_string_append(out, "</div></div>\n");
+        statuscalls_slowest(out, &section->calls);
     }
 }
 

@@ -45,6 +45,24 @@ test_text(void)
     metrics_free(metrics);
 }
 
+/* What is kept in milliseconds is told in seconds, Prometheus' unit. */
+static void
+test_milliseconds(void)
+{
+    Metric table[] = {
+        {"comb_x_seconds", NULL, METRIC_GAUGE_MS, "How far.", -1234}};
+    Metrics *metrics = metrics_new();
+    g_autofree char *text = NULL;
+
+    metrics_register(metrics, table, G_N_ELEMENTS(table));
+    text = metrics_text(metrics);
+    g_assert_cmpstr(text, ==,
+                    "# HELP comb_x_seconds How far.\n"
+                    "# TYPE comb_x_seconds gauge\n"
+                    "comb_x_seconds -1.234\n");
+    metrics_free(metrics);
+}
+
 /* Two tables that share a name, as two cells in one process, make one group. */
 static void
 test_shared_name(void)
@@ -137,6 +155,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/metrics/milliseconds", test_milliseconds);
     g_test_add_func("/metrics/text", test_text);
     g_test_add_func("/metrics/shared-name", test_shared_name);
     g_test_add_func("/metrics/refresh", test_refresh);
