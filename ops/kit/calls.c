@@ -144,7 +144,8 @@ count_user(Recorder *recorder, gint64 user, gint64 now)
     if (pthread_mutex_trylock(&recorder->lock) != 0) {
         return;
     }
-    if (now - recorder->users_began >= USERS_SPAN_US) {
+    if (recorder->users_began == 0 ||
+        now - recorder->users_began >= USERS_SPAN_US) {
         recorder->users[1] = recorder->users[0];
         recorder->users_before = recorder->users_began;
         recorder->users_began = now;
@@ -345,9 +346,11 @@ view_recorders(Calls *calls, gint64 now, CallsView *view)
 
     for (guint i = 0; i < calls->threads; i++) {
         Recorder *recorder = calls->recorders[i];
+        gint64 began;
 
         pthread_mutex_lock(&recorder->lock);
-        oldest = MIN(oldest, copy_users(recorder, now, copies));
+        began = copy_users(recorder, now, copies);
+        oldest = MIN(oldest, began);
         view->n_slowest =
             slow_merge(&recorder->slow, now, view->slowest, view->n_slowest);
         pthread_mutex_unlock(&recorder->lock);

@@ -64,6 +64,10 @@ test_windows(void)
     for (guint s = CALLS_TICK_S; s <= 70; s += CALLS_TICK_S) {
         calls_tick(calls, now + s * SECOND);
     }
+    g_assert_cmpuint(early.n_hottest, ==, 1);
+    g_assert_cmpint(early.hottest[0].key, ==, 7);
+    g_assert_cmpuint(early.hottest[0].count, ==, 2);
+    g_assert_cmpuint(early.with_user, ==, 2);
     record(calls, 0, 0, 100, now + 71 * SECOND);
     calls_view(calls, now + 72 * SECOND, &late);
     g_assert_cmpuint(late.methods[0].calls, ==, 3);
