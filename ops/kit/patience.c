@@ -4,8 +4,9 @@
  * A Wait holds a reference to the connection's bufferevent, which closes its
  * socket when the last one is gone: so the number of the socket is no other's
  * while the Wait may shut it down. A shut down socket reads as ended, and
- * evhttp cleans up. A connection that ends before its request was whole keeps
- * its socket until the deadline; what was whole lets it go at once.
+ * evhttp cleans up. A connection that evhttp has freed before its request was
+ * whole - the peer has gone, or sent nonsense - keeps its socket until the next
+ * one is accepted, or the deadline; what was whole lets it go at once.
  */
 #include "ops/kit/patience.h"
 
@@ -52,6 +53,21 @@ on_deadline(evutil_socket_t none, short what, void *user_data)
     g_hash_table_remove(wait->patience->waits, wait->stream);
 }
 
+/* Freeing a bufferevent takes its callbacks away; evhttp never does that to a
+   connection that it still has. */
+static gboolean
+is_over(gpointer stream, gpointer wait, gpointer user_data)
+{
+    bufferevent_data_cb readable, writable;
+    bufferevent_event_cb ended;
+    void *argument;
+
+    (void)wait;
+    (void)user_data;
+    bufferevent_getcb(stream, &readable, &writable, &ended, &argument);
+    return readable == NULL && writable == NULL && ended == NULL;
+}
+
 /* evhttp has accepted a connection, and wants a bufferevent for it. */
 static struct bufferevent *
 on_accepted(struct event_base *base, void *user_data)
@@ -60,6 +76,7 @@ on_accepted(struct event_base *base, void *user_data)
     Patience *patience = user_data;
     Wait *wait = g_new0(Wait, 1);
 
+    g_hash_table_foreach_remove(patience->waits, is_over, NULL);
     wait->patience = patience;
     wait->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     ensure(wait->stream != NULL);

@@ -44,9 +44,10 @@ start_admin(void)
     return admin;
 }
 
-/* Sends all of it, then nothing more; gives how many bytes came back. */
+/* Sends all of it, and where @ends says that this is all: a peer that does may
+   get no answer. Gives how many bytes came back. */
 static gsize
-ask(guint16 port, const void *data, gsize len)
+ask(guint16 port, const void *data, gsize len, gboolean ends)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons(port),
@@ -58,7 +59,9 @@ ask(guint16 port, const void *data, gsize len)
 
     ensure(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
     (void)send(fd, data, len, MSG_NOSIGNAL);
-    shutdown(fd, SHUT_WR);
+    if (ends) {
+        shutdown(fd, SHUT_WR);
+    }
     while ((n = recv(fd, part, sizeof(part), 0)) > 0) {
         sum += (gsize)n;
         ensure(sum < ANSWER_BYTES_MAX);
@@ -76,8 +79,8 @@ check_port(const guint8 *data, gsize len)
     if (admin == NULL) {
         admin = start_admin();
     }
-    ask(admin_port(admin), data, len);
-    ensure(ask(admin_port(admin), health, strlen(health)) > 0);
+    ask(admin_port(admin), data, len, TRUE);
+    ensure(ask(admin_port(admin), health, strlen(health), FALSE) > 0);
 }
 
 /* ---- the page ---- */

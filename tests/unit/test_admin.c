@@ -284,6 +284,33 @@ test_many_waiting(void)
     g_assert_cmpuint(closed, ==, CONNECTIONS - 128);
 }
 
+/* Peers that go away, or send nonsense, do not count as waiting. */
+static void
+test_many_gone(void)
+{
+    g_autoptr(Fixture) fixture = fixture_new();
+
+    for (guint i = 0; i < 400; i++) {
+        g_autofree char *answer = NULL;
+
+        if (i % 2 == 0) {
+            close(connect_to(fixture));
+        } else {
+            answer = ask(fixture, "nonsense\r\n\r\n");
+        }
+    }
+    /* One that may wait, and does. */
+    int fd = connect_to(fixture);
+    char answer[12];
+
+    g_usleep(100000);
+    g_assert_cmpint(send(fd, "GET /healthz HTTP/1.0\r\n\r\n", 25, MSG_NOSIGNAL),
+                    ==, 25);
+    g_assert_cmpint(recv(fd, answer, sizeof answer, MSG_WAITALL), ==, 12);
+    g_assert_true(memcmp(answer, "HTTP/1.0 200", 12) == 0);
+    close(fd);
+}
+
 /* A taken port and an impossible address are errors of the start. */
 static void
 test_bad_address(void)
@@ -328,6 +355,7 @@ main(int argc, char **argv)
     g_test_add_func("/admin/long-headers", test_long_headers);
     g_test_add_func("/admin/slow-sender", test_slow_sender);
     g_test_add_func("/admin/many-waiting", test_many_waiting);
+    g_test_add_func("/admin/many-gone", test_many_gone);
     g_test_add_func("/admin/bad-address", test_bad_address);
     g_test_add_func("/admin/stop-at-once", test_stop_at_once);
     return g_test_run();
