@@ -168,8 +168,14 @@ tell_cells(Section *section, const CellMap *map)
 static void
 tell(Section *section, gpointer user_data)
 {
-    static const RouterMetric told[] = {ROUTER_NOT_HOMED, ROUTER_MOVED_ON,
-                                        ROUTER_LOST};
+    static const struct {
+        RouterMetric metric;
+        const char *name;
+    } told[] = {
+        {ROUTER_NOT_HOMED, "Refused by a cell as not homed"},
+        {ROUTER_MOVED_ON, "Sent to a second cell"},
+        {ROUTER_LOST, "Connections to cells lost"},
+    };
     Router *router = user_data;
     g_autoptr(CellMap) map = mapfeed_get(router->feed);
     if (map != NULL) {
@@ -178,9 +184,8 @@ tell(Section *section, gpointer user_data)
         section_fact(section, "Epoch of the cell map", "no map yet");
     }
     for (guint i = 0; i < G_N_ELEMENTS(told); i++) {
-        const Metric *metric = &router->metrics[told[i]];
-        section_fact(section, metric->help, "%" G_GINT64_FORMAT,
-                     metric_get(metric));
+        section_fact(section, told[i].name, "%" G_GINT64_FORMAT,
+                     metric_get(&router->metrics[told[i].metric]));
     }
     serverstatus_tell(router->server, section);
 }

@@ -111,6 +111,8 @@ html_duration(GString *out, gint64 us)
         double ms = (double)us / 1000;
 
         g_string_append_printf(out, "%.*f ms", ms < 100 ? 2 : 0, ms);
+    } else if (s < 120 && us % G_USEC_PER_SEC == 0) {
+        g_string_append_printf(out, "%d s", (int)s);
     } else if (s < 120) {
         g_string_append_printf(out, "%.2f s", (double)us / G_USEC_PER_SEC);
     } else if (s < 2 * 3600) {

@@ -23,7 +23,8 @@ void html_printf(GString *out, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** html_bytes() - "3.2 MiB". */
 void html_bytes(GString *out, gint64 bytes);
 
-/** html_duration() - us as "120 us", "3.40 ms", "1.25 s", "2 h 5 min". */
+/** html_duration() - us as "120 us", "3.40 ms", "1.25 s", "17 s", "2 h 5 min".
+ */
 void html_duration(GString *out, gint64 us);
 
 /** html_time() - ms since 1970 as "2026-01-31 12:00:00 UTC". */

@@ -33,7 +33,10 @@ static const char style[] =
     ".good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}"
     ".state{font-size:1.15em;font-weight:600;overflow-wrap:anywhere}"
     "nav{line-height:1.9}nav a{margin-right:12px}a{color:inherit}"
-    ".two>div{min-width:0}.wide{overflow-x:auto;max-width:100%}"
+    ".two{display:grid;gap:18px 40px;grid-template-columns:minmax(0,1fr)}"
+    ".two+.two{margin-top:18px}"
+    ".two>div{min-width:0}.two>div>h3:first-child{margin-top:0}"
+    ".wide{overflow-x:auto;max-width:100%}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "th,td{padding:3px 14px 3px 0;text-align:left;vertical-align:top;"
     "font-weight:400;white-space:nowrap}.n{text-align:right}"
@@ -43,8 +46,7 @@ static const char style[] =
     ".x{white-space:normal;min-width:9em;overflow-wrap:anywhere}"
     "dl{display:grid;grid-template-columns:minmax(110px,230px) 1fr;margin:0;"
     "gap:2px 12px}dd{margin:0;overflow-wrap:anywhere}"
-    "@media(min-width:900px){.two{display:grid;"
-    "grid-template-columns:1fr 1fr;gap:0 40px}}"
+    "@media(min-width:900px){.two{grid-template-columns:1fr 1fr}}"
     "@media(max-width:560px){body{padding:12px;font-size:14px}"
     "th,td{padding-right:9px}dl{grid-template-columns:minmax(90px,42%) 1fr}}";
 
