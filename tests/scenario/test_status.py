@@ -8,12 +8,13 @@ import http.client
 import re
 import socket
 import subprocess
+import time
 
 import pytest
 
 import promtool
 from client import Client, Dashboard, Firehose, context, event, pages, types
-from daemons import die_with_parent, environment, program
+from daemons import Daemon, die_with_parent, environment, program
 from kafka import KafkaBroker
 from stacks import Cluster, Solo
 
@@ -99,6 +100,7 @@ def town(request, tmp_path_factory):
     else:
         with KafkaBroker() as broker, \
                 Cluster(directory, broker.bootstrap, cells=1) as stack:
+            stack.broker = broker
             yield filled(stack)
 
 
@@ -201,6 +203,41 @@ def test_status_lag(town):
     rows = page.behind("behind", 20)
     assert sum(int(number) for number in rows[2::5]) == 2
     assert rows[2::5] == rows[3::5] and rows[4::5] == ["0"] * 4
+
+
+def test_silent_log(town):
+    """With a log that does not answer the page comes, and says how old."""
+    if isinstance(town, Solo):
+        pytest.skip("the local log always answers")
+    town.broker.pause()
+    try:
+        time.sleep(1.5)
+        for name in ("cell", "firehose"):
+            began = time.monotonic()
+            text = status_of(admins(town)[name])
+            assert time.monotonic() - began < 5
+            assert "The log told its ends " in text, name
+            assert ask(admins(town)[name], "/metrics")[0] == 200
+    finally:
+        town.broker.resume()
+    until = time.monotonic() + 60
+    while "The log told its ends" in status_of(admins(town)["cell"]):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_not_ready(tmp_path):
+    """A daemon that waits for something says for what, and why."""
+    with Daemon("comb-router", tmp_path, "--brokers", "127.0.0.1:1",
+                "--port", 0, "--admin-port", 0, "--data-dir",
+                tmp_path / "data").start() as router:
+        admin = router.ports["admin"]
+        why = "there is no cell map yet"
+        assert ask(admin, "/readyz")[::2] == (503, f"{why}\n")
+        assert ask(admin, "/healthz")[0] == 200
+        page = Page(status_of(admin))
+        assert f"not ready: {why}" in page.texts
+        assert "no map yet" in page.texts
 
 
 def samples(text):
