@@ -255,11 +255,21 @@ lane_pick(Lane *lane, Patience patience, const CellMap *map, guint except)
     return pick != CHOICE_NONE ? &entries[pick] : NULL;
 }
 
+/* Who could be kept waiting. Where there is one cell, it may keep all. */
+static guint
+lane_callers(const Lane *lane, const CellMap *map)
+{
+    guint n = 0;
+    cellmap_entries(map, &n);
+    return n > 1 ? lane->options.callers(lane->options.user_data) : 0;
+}
+
 static UpstreamOutcome
-call_send(Call *call, const CellMapEntry *entry)
+call_send(Call *call, const CellMap *map, const CellMapEntry *entry)
 {
     Upstream *upstream = lane_upstream(call->lane, call->patience, entry->cell);
     call->cell = entry->cell;
+    upstream_set_callers(cell->upstream, lane_callers(call->lane, map));
     if (!call->retried) {
         LaneCell *cell = lane_cell(call->lane, entry->cell);
         retrybudget_try(&cell->retries, g_get_monotonic_time());
@@ -304,7 +314,7 @@ call_move_on(Call *call)
         return FALSE;
     }
     guint first = call->cell;
-    if (call_send(call, entry) != UPSTREAM_SENT) {
+    if (call_send(call, map, entry) != UPSTREAM_SENT) {
         call->cell = first;
         return FALSE;
     }
@@ -330,7 +340,7 @@ call_route(Call *call, const CellMap *map)
         call->route->home ? cellmap_find(map, cellmap_home(map, call->user))
                           : lane_pick(call->lane, call->patience, map, NO_CELL);
     ensure(entry != NULL);
-    switch (call_send(call, entry)) {
+    switch (call_send(call, map, entry)) {
     case UPSTREAM_SENT:
         break;
     case UPSTREAM_DOWN:

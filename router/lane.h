@@ -45,6 +45,8 @@ typedef struct LaneOptions {
     guint cell_timeout_ms;
     guint cell_in_flight_max;
     Tls *cell_tls; /* for connections to cells; NULL: plain text */
+    guint (*callers)(gpointer user_data); /* connections of one thread */
+    gpointer user_data;                   /* for it */
 } LaneOptions;
 
 /* How a method is routed. */

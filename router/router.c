@@ -29,8 +29,8 @@
 #define DRAIN_LAST_MS 100
 
 struct Router {
-    Server *server;
-    MapFeed *feed; /* borrowed */
+    _Atomic(Server *) server; /* NULL: it is about to start */
+    MapFeed *feed;            /* borrowed */
     guint drain_ms;
     guint threads;
     Lane **lanes; /* by server thread; owned */
@@ -200,6 +200,17 @@ router_free(Router *router)
     g_free(router);
 }
 
+static guint
+callers(gpointer user_data)
+{
+    Router *router = user_data;
+    ServerStats stats = {0};
+    if (router->server != NULL) {
+        server_stats(router->server, &stats);
+    }
+    return stats.connections / router->threads;
+}
+
 static Router *
 router_new(const RouterOptions *options, MapFeed *feed)
 {
@@ -215,6 +226,8 @@ router_new(const RouterOptions *options, MapFeed *feed)
         .cell_timeout_ms = options->cell_timeout_ms,
         .cell_in_flight_max = options->cell_in_flight_max,
         .cell_tls = options->cell_tls,
+        .callers = callers,
+        .user_data = router,
     };
     for (guint i = 0; i < options->threads; i++) {
         router->lanes[i] = lane_new(&lane);

@@ -7,11 +7,14 @@
  * which counts as in flight until then: a cell that does not answer is not
  * given more and more.
  *
- * A cell that is slow holds little. Where the oldest call that it owes has
- * waited for a quarter of the time-out, or where the last connection was lost
- * and this one has not brought a reply yet, only a few calls may wait; the
- * others fail at once, instead of each keeping a caller for a whole time-out.
- * The few are the probe: the first reply lets in as many as before.
+ * A cell that is slow holds little: a few calls may wait, the others fail at
+ * once instead of each keeping a caller for a whole time-out. It is slow
+ * - when the oldest call that it owes has waited for a quarter of the time-out;
+ * - when that has waited for a moment only, but most callers wait here by now,
+ *   so that soon nobody would be left to ask other cells. Where more calls
+ *   wait than there are callers, these pipeline and can ask on;
+ * - after a lost connection, until the next one has brought a reply.
+ * The few are the probe: replies let in as many as before.
  *
  * Tickets count up over all connections, so that a place in the ring is
  * ticket modulo size, and a new connection never takes an old one's reply.
@@ -52,6 +55,8 @@
 #define FAILING_MS 1000
 /* What part of the time-out the oldest call may wait before a cell is slow. */
 #define SLOW_PART 4
+/* And where most callers wait for it. */
+#define CROWDED_US (50 * 1000)
 /* Calls that the kernel has not taken yet. */
 #define OUTPUT_BYTES_MAX (4 * 1024 * 1024)
 
@@ -76,6 +81,7 @@ struct Upstream {
     guint64 oldest;          /* ticket; calls wait from here ... */
     guint64 next;            /* ... to before this one */
     Waiting *ring;           /* by ticket modulo in_flight_max */
+    guint callers;           /* see upstream_set_callers() */
 };
 
 Upstream *
@@ -361,14 +367,31 @@ upstream_in_flight(const Upstream *upstream)
     return upstream->next - upstream->oldest;
 }
 
+void
+upstream_set_callers(Upstream *upstream, guint callers)
+{
+    upstream->callers = callers;
+}
+
+static gboolean
+upstream_is_crowded(const Upstream *upstream)
+{
+    guint64 waiting = upstream_in_flight(upstream);
+    return waiting * 4 >= (guint64)upstream->callers * 3 &&
+           waiting <= upstream->callers;
+}
+
 /* It has as many calls as a slow cell may have, and is slow. */
 static gboolean
 upstream_is_slow(const Upstream *upstream, gint64 now_us)
 {
+    if (upstream_in_flight(upstream) < UPSTREAM_SLOW_IN_FLIGHT_MAX) {
+        return FALSE;
+    }
     gint64 slow_us = (gint64)upstream->options.timeout_ms * 1000 / SLOW_PART;
-    return upstream_in_flight(upstream) >= UPSTREAM_SLOW_IN_FLIGHT_MAX &&
-           (upstream->failures > 0 ||
-            now_us - ring_at(upstream, upstream->oldest)->sent_us >= slow_us);
+    gint64 waited_us = now_us - ring_at(upstream, upstream->oldest)->sent_us;
+    return upstream->failures > 0 || waited_us >= slow_us ||
+           (waited_us >= CROWDED_US && upstream_is_crowded(upstream));
 }
 
 UpstreamOutcome

@@ -87,5 +87,13 @@ gboolean upstream_is_failing(const Upstream *upstream);
  */
 guint64 upstream_in_flight(const Upstream *upstream);
 
+/**
+ * upstream_set_callers() - how many there are who have one call at a time
+ *
+ * Effect: while calls wait for long, the cell holds three quarters of them at
+ *         most. 0, as at first: there is no such limit.
+ */
+void upstream_set_callers(Upstream *upstream, guint callers);
+
 /** upstream_free() - close and free; calls that wait are answered as lost. */
 void upstream_free(Upstream *upstream);

@@ -3,6 +3,7 @@
 Three cells, gateway, router and a broker; two open loops of combctl bench
 through the router, one of the hurt cell's users and one of the others', each
 over connections of its own. Before each fault the same is measured without.
+Then once more with one loop, whose connections are everybody's.
 """
 import contextlib
 import json
@@ -30,6 +31,8 @@ RATE = 900
 CONNECTIONS = 64
 WARM_S = 0.5
 RUN_S = 2.5
+# All of it is to end within five minutes.
+RUNS_MAX = 3
 WELL_WITHIN_S = 60
 TARGETS = ("comb-firehose", "comb-cell", "comb-router", "combctl")
 
@@ -79,7 +82,8 @@ class Town:
     def __init__(self, kit, cluster, directory):
         self.kit = kit
         self.cluster = cluster
-        self.files = {True: directory / "own", False: directory / "others"}
+        self.files = {name: directory / name
+                      for name in ("own", "others", "shared")}
         self.shares = {}
         types, pages = kit.client.types, kit.client.pages
         own, others = [], []
@@ -92,29 +96,29 @@ class Town:
                     own.append(user)
                 except types.NotHomed:
                     others.append(user)
-        for is_own, users in ((True, own), (False, others)):
-            self.shares[is_own] = len(users) / len(USERS)
-            self.files[is_own].write_text(
+        for name, users in zip(self.files, (own, others, USERS)):
+            self.shares[name] = len(users) / len(USERS)
+            self.files[name].write_text(
                 "".join(f"{user}\n" for user in users))
 
-    def launch(self, is_own):
+    def launch(self, name):
         """combctl bench over some of the users, in the background."""
         return subprocess.Popen(
             [self.kit.program("combctl"), "bench", "--address",
-             self.cluster.router, "--users-file", self.files[is_own],
-             "--rate", f"{RATE * self.shares[is_own]:.0f}", "--zipf", "0",
+             self.cluster.router, "--users-file", self.files[name],
+             "--rate", f"{RATE * self.shares[name]:.0f}", "--zipf", "0",
              "--connections", str(CONNECTIONS), "--depth", "1",
              "--warmup-s", str(WARM_S), "--duration-s", str(RUN_S), "--json"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
             preexec_fn=lambda: pin(LOAD_CORE))
 
-    def load(self, fault=None):
-        """Both loops for a while; what they say of others and own users.
+    def load(self, *names, fault=None):
+        """Loops of these users for a while; what they say.
 
         The fault begins with what is measured, so that its first moments
         are in it.
         """
-        loops = [self.launch(False), self.launch(True)]
+        loops = [self.launch(name) for name in names]
         try:
             with contextlib.ExitStack() as stack:
                 if fault:
@@ -134,7 +138,7 @@ class Town:
         while True:
             done = subprocess.run(
                 [self.kit.program("combctl"), "bench", "--address",
-                 self.cluster.router, "--users-file", self.files[True],
+                 self.cluster.router, "--users-file", self.files["own"],
                  "--connections", "2", "--depth", "1", "--warmup-s", "0",
                  "--duration-s", "0.2", "--json"], text=True, check=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -150,22 +154,32 @@ def errors(result):
                                        "broken_connections"))
 
 
+def refused(result):
+    """The share of calls that did not get a page."""
+    return errors(result) / (errors(result) + result["calls"])
+
+
 def measure_fault(town, out, fault, runs):
     """The figures of one fault."""
-    before, during, own = [], [], []
+    before, during, own, shared = [], [], [], []
     for _ in range(runs):
-        before.append(town.load()[0])
-        others, hurt = town.load(fault)
+        before.append(town.load("others", "own")[0])
+        others, hurt = town.load("others", "own", fault=fault)
         town.wait_well()
         during.append(others)
-        own.append(errors(hurt) / (errors(hurt) + hurt["calls"]))
-    for figure, unit, value in (
-            ("p50_ms", "ms", lambda result: result["p50_us"] / 1000),
-            ("p99_ms", "ms", lambda result: result["p99_us"] / 1000),
-            ("errors", "calls", errors)):
-        out.add(f"{fault}_others_{figure}", list(map(value, during)), unit,
-                peer="before", peer_values=list(map(value, before)))
-    out.add(f"{fault}_own_refused", own, "share")
+        own.append(hurt)
+        shared += town.load("shared", fault=fault)
+        town.wait_well()
+    values = {"p50_ms": lambda result: result["p50_us"] / 1000,
+              "p99_ms": lambda result: result["p99_us"] / 1000,
+              "errors": errors}
+    for name, value in values.items():
+        out.add(f"{fault}_others_{name}", list(map(value, during)),
+                "calls" if value is errors else "ms", peer="before",
+                peer_values=list(map(value, before)))
+    out.add(f"{fault}_own_refused", list(map(refused, own)), "share")
+    out.add(f"{fault}_shared_p99_ms", list(map(values["p99_ms"], shared)),
+            "ms")
 
 
 def measure(kit, out, directory, runs):
@@ -179,7 +193,7 @@ def measure(kit, out, directory, runs):
         cluster.run_import(directory / "world.ndjson", "--no-wait")
         cluster.wait_applied(lines)
         town = Town(kit, cluster, directory)
-        town.load()
+        town.load("others", "own")
         out.begin("F25", SEED)
         for fault in kit.troubles.FAULTS:
             measure_fault(town, out, fault, runs)

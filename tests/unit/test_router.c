@@ -315,6 +315,7 @@ test_hung_cell(Town *town, gconstpointer unused)
                         "cell 0 did not answer within 300 ms");
     town_ask_with_deadline(town, 2, 6, 50);
     town_expect_refusal(town, 2, REPLY_DEADLINE, "cell 0");
+    fake_wait(cell, 2);
     fake_release(cell);
     town_ask(town, "getDashboard", 3, 7);
     town_expect(town, 3, 0, 7);

@@ -9,6 +9,7 @@
 #include "tests/unit/town.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define LEAST (RETRYBUDGET_SECONDS * RETRYBUDGET_MIN_PER_S)
 #define SLOW UPSTREAM_SLOW_IN_FLIGHT_MAX
@@ -229,6 +230,50 @@ test_burst(Town *town, gconstpointer unused)
     town_wait_for_metric(town, "comb_router_cell_slow_total 0\n");
 }
 
+#define CALLERS 24
+/* Those that one cell may keep waiting, and long before a time-out. */
+#define CROWD (CALLERS * 3 / 4)
+#define CROWDED_US (60 * 1000)
+#define PATIENT_MS 20000
+
+/* A cell that makes callers wait does not get all of them: some are left to
+   ask the other cells. */
+static void
+test_crowded(Town *town, gconstpointer unused)
+{
+    int callers[CALLERS];
+    (void)unused;
+    town_restart_router(town, PATIENT_MS);
+    town_use_map(town, 1, 0, TOWN_CELLS);
+    gint64 hurt = town_user_of(town, 1);
+    gint64 well = town_user_of(town, 2);
+    int own = town->client;
+    for (guint i = 0; i < CALLERS; i++) {
+        callers[i] = peer_connect(router_port(town->router));
+    }
+    town_wait_for_metric(town, "comb_router_connections 25\n");
+    town->fakes[1].mode = FAKE_HOLD;
+    for (guint i = 0; i < CROWD; i++) {
+        g_usleep(i == CROWD / 2 ? CROWDED_US : 0);
+        peer_send(callers[i], peer_call("getDashboard", 1, hurt));
+    }
+    fake_wait(&town->fakes[1], CROWD);
+    for (guint i = CROWD; i < CALLERS; i++) {
+        town->client = callers[i];
+        town_ask(town, "getDashboard", 1, hurt);
+        town_expect_refusal(town, 1, REPLY_UNAVAILABLE, "cell 1 is slow");
+        town_ask(town, "getDashboard", 2, well);
+        town_expect(town, 2, 2, well);
+    }
+    fake_release(&town->fakes[1]);
+    for (guint i = 0; i < CALLERS; i++) {
+        town->client = callers[i];
+        town_ask_until_answered(town, 1, hurt);
+        close(callers[i]);
+    }
+    town->client = own;
+}
+
 /* After a connection was lost the next one has to prove itself. */
 static void
 test_new_connection(Town *town, gconstpointer unused)
@@ -279,6 +324,7 @@ main(int argc, char **argv)
     ADD(spread);
     ADD(slow_cell);
     ADD(burst);
+    ADD(crowded);
     ADD(new_connection);
     return g_test_run();
 }

@@ -110,12 +110,12 @@ open_control(gpointer user_data, GError **error)
 }
 
 static void
-start_router(Town *town, guint in_flight_max)
+start_router(Town *town, guint in_flight_max, guint timeout_ms)
 {
     RouterOptions options = {
         .host = "127.0.0.1",
         .threads = 2,
-        .cell_timeout_ms = TOWN_TIMEOUT_MS,
+        .cell_timeout_ms = timeout_ms,
         .cell_in_flight_max = in_flight_max,
     };
     g_autoptr(GError) error = NULL;
@@ -140,7 +140,7 @@ town_set_up(Town *town, gconstpointer in_flight_max)
                            .host = host,
                            .port = server_port(town->fakes[i].server)};
     }
-    start_router(town, max > 0 ? max : IN_FLIGHT_MAX);
+    start_router(town, max > 0 ? max : IN_FLIGHT_MAX, TOWN_TIMEOUT_MS);
 }
 
 void
@@ -152,6 +152,13 @@ town_stop_router(Town *town)
         metrics_free(town->metrics);
         close(town->client);
     }
+}
+
+void
+town_restart_router(Town *town, guint timeout_ms)
+{
+    town_stop_router(town);
+    start_router(town, IN_FLIGHT_MAX, timeout_ms);
 }
 
 void

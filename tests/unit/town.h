@@ -72,6 +72,9 @@ void town_tear_down(Town *town, gconstpointer unused);
 /** town_stop_router() - and close the client, where it runs. */
 void town_stop_router(Town *town);
 
+/** town_restart_router() - another one, with another time-out for cells. */
+void town_restart_router(Town *town, guint timeout_ms);
+
 /**
  * town_use_map() - equal shares for entries @first to @first + @n - 1
  *
