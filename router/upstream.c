@@ -10,9 +10,9 @@
  * A cell that is slow holds little: a few calls may wait, the others fail at
  * once instead of each keeping a caller for a whole time-out. It is slow
  * - when the oldest call that it owes has waited for a quarter of the time-out;
- * - when that has waited for a moment only, but most callers wait here by now,
- *   so that soon nobody would be left to ask other cells. Where more calls
- *   wait than there are callers, these pipeline and can ask on;
+ * - when that has waited for a twentieth only, but most callers wait here by
+ *   now, so that soon nobody would be left to ask other cells. Where more
+ *   calls wait than there are callers, these pipeline and can ask on;
  * - after a lost connection, until the next one has brought a reply.
  * The few are the probe: replies let in as many as before.
  *
@@ -56,7 +56,7 @@
 /* What part of the time-out the oldest call may wait before a cell is slow. */
 #define SLOW_PART 4
 /* And where most callers wait for it. */
-#define CROWDED_US (50 * 1000)
+#define CROWDED_PART 20
 /* Calls that the kernel has not taken yet. */
 #define OUTPUT_BYTES_MAX (4 * 1024 * 1024)
 
@@ -81,6 +81,7 @@ struct Upstream {
     guint64 oldest;          /* ticket; calls wait from here ... */
     guint64 next;            /* ... to before this one */
     Waiting *ring;           /* by ticket modulo in_flight_max */
+    guint given_up;          /* of them */
     guint callers;           /* see upstream_set_callers() */
 };
 
@@ -104,7 +105,10 @@ ring_at(const Upstream *upstream, guint64 ticket)
 static gpointer
 ring_take(Upstream *upstream)
 {
-    return g_steal_pointer(&ring_at(upstream, upstream->oldest++)->call);
+    gpointer call =
+        g_steal_pointer(&ring_at(upstream, upstream->oldest++)->call);
+    upstream->given_up -= call == NULL;
+    return call;
 }
 
 /* ---- losing the connection ---- */
@@ -378,7 +382,7 @@ upstream_is_crowded(const Upstream *upstream)
 {
     guint64 waiting = upstream_in_flight(upstream);
     return waiting * 4 >= (guint64)upstream->callers * 3 &&
-           waiting <= upstream->callers;
+           waiting - upstream->given_up <= upstream->callers;
 }
 
 /* It has as many calls as a slow cell may have, and is slow. */
@@ -388,10 +392,11 @@ upstream_is_slow(const Upstream *upstream, gint64 now_us)
     if (upstream_in_flight(upstream) < UPSTREAM_SLOW_IN_FLIGHT_MAX) {
         return FALSE;
     }
-    gint64 slow_us = (gint64)upstream->options.timeout_ms * 1000 / SLOW_PART;
+    gint64 timeout_us = (gint64)upstream->options.timeout_ms * 1000;
     gint64 waited_us = now_us - ring_at(upstream, upstream->oldest)->sent_us;
-    return upstream->failures > 0 || waited_us >= slow_us ||
-           (waited_us >= CROWDED_US && upstream_is_crowded(upstream));
+    return upstream->failures > 0 || waited_us >= timeout_us / SLOW_PART ||
+           (waited_us >= timeout_us / CROWDED_PART &&
+            upstream_is_crowded(upstream));
 }
 
 UpstreamOutcome
@@ -430,6 +435,7 @@ upstream_give_up(Upstream *upstream, guint64 ticket)
 {
     ensure(ticket >= upstream->oldest && ticket < upstream->next);
     ring_at(upstream, ticket)->call = NULL;
+    upstream->given_up++;
     if (is_silent(upstream, 1)) {
         upstream_set_failing(upstream);
     }

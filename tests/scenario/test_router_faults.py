@@ -33,14 +33,14 @@ PAUSE_S = 0.02
 # processor; while the cell is hurt, its own users have little.
 DEADLINE_MS = 20000
 OWN_DEADLINE_MS = 1000
-CELL_TIMEOUT_MS = 6000
+CELL_TIMEOUT_MS = 40000
 WELL_S = 1.5
 FAULT_S = 6
 RECOVERY_S = 60
 # How many of the hurt cell's users wait in vain: each caller twice until the
-# router takes a quarter of the time-out for slow, and then the few that it
-# lets wait on each of two connections. Were it all of them, it would be
-# callers times seconds.
+# router sees after a twentieth of the time-out that most wait for one cell, and
+# then the few that it lets wait on each of two connections. Were it all of
+# them, it would be callers times seconds.
 WAITED_MAX = 2 * CALLERS + 2 * 8
 # A busy machine may make an answer this late.
 SLACK_S = 10

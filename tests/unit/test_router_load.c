@@ -242,8 +242,8 @@ test_burst(Town *town, gconstpointer unused)
 #define CALLERS 24
 /* Those that one cell may keep waiting, and long before a time-out. */
 #define CROWD (CALLERS * 3 / 4)
-#define CROWDED_US (60 * 1000)
 #define PATIENT_MS 20000
+#define CROWDED_US (PATIENT_MS * 1000 / 19)
 
 /* A cell that makes callers wait does not get all of them: some are left to
    ask the other cells. */
