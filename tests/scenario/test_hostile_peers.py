@@ -203,7 +203,6 @@ def stalled(solo):
 def bystander(solo, stalled):
     """An honest client, in every test."""
     with honest(solo) as client:
-        hostile.wait_for(lambda: client.seconds, "a first answer")
         yield client
         seen = len(client.seconds)
         hostile.wait_for(lambda: len(client.seconds) > seen or client.wrong,
@@ -335,6 +334,12 @@ def descriptors_of(daemon):
             os.listdir(f"/proc/{daemon.process.pid}/fd")}
 
 
+def wait_for_descriptors(stack):
+    """Until those of a crowd that has gone are given back."""
+    hostile.wait_for(lambda: len(descriptors_of(stack.daemon)) <
+                     DESCRIPTORS // 2, "most are free again")
+
+
 def crowd_at(address, count):
     """Connections that may wait in the kernel for ever."""
     host, number = address.rsplit(":", 1)
@@ -365,13 +370,12 @@ def test_descriptors_exhausted(poor, port):
             assert hostile.strike(poor.router, ask_of("router"))[0]
         # The honest client has its part of it.
         assert calm.cpu < 0.75 * calm.took
-        assert calm.lines <= 2 * (calm.took + 1)
+        # Ten a second from each place that logs, should they still come.
+        assert calm.lines <= 20 * (calm.took + 1)
         for connection in crowd:
             connection.close()
-    hostile.wait_for(lambda: hostile.strike(poor.router, ask_of("router"))[0],
-                     "it answers again")
-    hostile.wait_for(lambda: hostile.metric(
-        poor.admin, METRICS["router"]) == 0, "no connection")
+    wait_for_descriptors(poor)
+    assert hostile.strike(poor.router, ask_of("router"))[0]
 
 
 # Others may take the last ones: then accept() itself fails.
@@ -397,8 +401,7 @@ def test_accept_fails(poor):
             assert raw.receive_frame(connection)
     for connection in sum(waiting.values(), []):
         connection.close()
-    hostile.wait_for(lambda: hostile.metric(
-        poor.admin, METRICS["router"]) == 0, "no connection")
+    wait_for_descriptors(poor)
 
 
 def ask_for_stream(stack):
@@ -490,9 +493,11 @@ def test_memory_of_unfinished_frames(solo, bystander):
 # --- the end of those that stall -------------------------------------------
 
 def test_stalled_peers_are_closed(solo, stalled):
-    left = stalled.begin + PATIENCE_S - time.monotonic()
-    for connection in stalled.half + stalled.dripping + stalled.deaf:
-        assert hostile.is_closed(connection, max(left, 1))
+    left = max(stalled.begin + PATIENCE_S - time.monotonic(), 1)
+    for connection in stalled.half + stalled.dripping:
+        assert hostile.is_closed(connection, left)
+    for connection in stalled.deaf:
+        assert hostile.is_reset(connection, left), "to read would go on"
     print(f"closed after {time.monotonic() - stalled.begin:.1f} s")
 
 
