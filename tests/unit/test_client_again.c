@@ -6,6 +6,8 @@
  * nothing leaks is what ASan says at the end.
  */
 #include "ops/kit/error.h"
+#include "tests/kit/tmpdir.h"
+#include "tests/unit/certs.h"
 #include "tests/unit/peer.h"
 #include "thrift/client.h"
 #include "thrift/comb/client.h"
@@ -80,7 +82,7 @@ on_get_posts(Request *request, gpointer user_data)
 }
 
 static Server *
-start_server(guint16 port, Asked *asked)
+start_server_tls(guint16 port, Asked *asked, Tls *tls)
 {
     static const ServerMethod methods[] = {
         {"getPosts", on_get_posts},
@@ -93,6 +95,7 @@ start_server(guint16 port, Asked *asked)
         .connections_max = 64,
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = 64,
+        .tls = tls,
         .methods = methods,
         .user_data = asked,
     };
@@ -101,6 +104,12 @@ start_server(guint16 port, Asked *asked)
 
     g_assert_no_error(error);
     return server;
+}
+
+static Server *
+start_server(guint16 port, Asked *asked)
+{
+    return start_server_tls(port, asked, NULL);
 }
 
 static CombClient *
@@ -347,7 +356,7 @@ run_dripper(void *user_data)
     int fd = accept(*listener, NULL, NULL);
 
     peer_send_raw(fd, "\0\0\1\0", 4);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 80; i++) {
         peer_send_raw(fd, "\x80", 1);
         g_usleep(30000);
     }
@@ -368,7 +377,7 @@ test_call_deadline(void)
     assert_fails(client, 100, "timed out");
     gint64 took_ms = (g_get_monotonic_time() - begin_us) / 1000;
     g_assert_cmpint(took_ms, >=, 100 + GRACE_MS - 10);
-    g_assert_cmpint(took_ms, <, 100 + GRACE_MS + 300);
+    g_assert_cmpint(took_ms, <, 100 + GRACE_MS + 1500);
     pthread_join(thread, NULL);
     close(listener);
 }
@@ -426,6 +435,42 @@ test_lost_answers(void)
     server_stop(server);
 }
 
+/* Over TLS it is the same: what TLS itself says between calls is no news. */
+static void
+test_tls(void)
+{
+    char *dir = tmpdir_new();
+    Asked asked = {0};
+    g_autoptr(GError) error = NULL;
+    Tls *tls = NULL;
+
+    certs_make_all(dir);
+    g_auto(TlsFiles) server_files = certs_files(dir, "server", "ca");
+    g_auto(TlsFiles) client_files = certs_files(dir, "client", "ca");
+    tls_open(TLS_SERVER, &server_files, &tls, &error);
+    g_assert_no_error(error);
+    Server *server = start_server_tls(0, &asked, tls);
+    guint16 port = server_port(server);
+    const CombClientOptions options = {.port = port,
+                                       .tls_ca = client_files.ca,
+                                       .tls_cert = client_files.cert,
+                                       .tls_key = client_files.key};
+    signal(SIGPIPE, SIG_IGN);
+    g_autoptr(CombClient) client = comb_client_new(&options, &error);
+    g_assert_no_error(error);
+    for (gint64 i = 1; i < 4; i++) {
+        assert_works(client, i);
+        g_usleep(10000);
+        assert_works(client, 10 + i);
+        server_stop(server);
+        server = start_server_tls(port, &asked, tls);
+    }
+    server_stop(server);
+    assert_fails(client, DEADLINE_MS, "cannot connect");
+    tls_close(tls);
+    tmpdir_free(dir);
+}
+
 /* TLS is not begun where a closed socket would kill the process. */
 static void
 test_tls_and_sigpipe(void)
@@ -454,6 +499,7 @@ main(int argc, char **argv)
     g_test_add_func("/client_again/dropped", test_dropped);
     g_test_add_func("/client_again/call_deadline", test_call_deadline);
     g_test_add_func("/client_again/lost_answers", test_lost_answers);
+    g_test_add_func("/client_again/tls", test_tls);
     g_test_add_func("/client_again/tls_and_sigpipe", test_tls_and_sigpipe);
     return g_test_run();
 }
