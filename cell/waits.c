@@ -143,8 +143,8 @@ thread_end(WaitsThread *thread)
     pthread_mutex_unlock(&waits->lock);
 }
 
-/* The bell is awaited before anything is looked at; reading comes last, as it
-   may park again. */
+/* The bell is awaited before anything is looked at, and no longer where nobody
+   waits; reading comes last, as it may park again. */
 static void
 thread_read_due(WaitsThread *thread)
 {
@@ -153,7 +153,9 @@ thread_read_due(WaitsThread *thread)
         thread_end(thread);
         return;
     }
-    bell_await(thread->listener);
+    if (thread->n > 0) {
+        bell_await(thread->listener);
+    }
     if (thread_take_due(thread, WAITS_ROUND, &due)) {
         bell_nudge(thread->listener);
     } else if (thread->n > 0) {

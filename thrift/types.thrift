@@ -123,8 +123,8 @@ struct RequestContext {
    * gave, which means all that came before it. A page of a cell that gets
    * there in time takes them into account; one that does not by the deadline,
    * or in AT_LEAST_WAIT_MS_MAX, says so in stale. What is no position of this
-   * log, or 2^32 events ahead of the cell, is refused. Other services pass over
-   * it.
+   * log, or 2^32 events ahead of the cell, is refused. Calls behind it on the
+   * same connection are answered after it. Other services pass over it.
    */
   5: optional list<binary> at_least;
 }
