@@ -17,6 +17,7 @@
 #define QUIET_MS 60
 #define ROUNDS 200
 #define CALLERS 4
+#define DEADLINE_MS 2400
 /* In flight on one connection at a cell. */
 #define PIPELINED 128
 /* PageEnd of dashboard.thrift. */
@@ -252,23 +253,27 @@ test_deadline(void)
     } reads[] = {{"getDashboard", 0}, {"getTimeline", 0}, {"getPosts", 1}};
     Waiting waiting;
     Position position;
+    int fds[G_N_ELEMENTS(reads)];
     waiting_set_up(&waiting, FALSE);
-    int fd = connect_to(&waiting);
     waiting_post(&waiting, 0, &position);
+    gint64 begin_us = g_get_monotonic_time();
     for (guint i = 0; i < G_N_ELEMENTS(reads); i++) {
         WaitingCall call = {.method = reads[i].method,
                             .post = reads[i].post,
-                            .deadline_ms = 400};
-        gint64 begin_us = g_get_monotonic_time();
+                            .deadline_ms = DEADLINE_MS};
+        fds[i] = connect_to(&waiting);
         waiting_add(&waiting, &call, position);
-        waiting_send(fd, &call);
-        expect_stale(fd, "at_least was not reached in time: of partition 0");
-        gint64 took_ms = (g_get_monotonic_time() - begin_us) / 1000;
-        g_test_message("%s: after %d ms of 400", reads[i].method, (int)took_ms);
-        g_assert_cmpint(took_ms, >=, 340);
+        waiting_send(fds[i], &call);
     }
+    for (guint i = 0; i < G_N_ELEMENTS(reads); i++) {
+        expect_stale(fds[i],
+                     "at_least was not reached in time: of partition 0");
+        close(fds[i]);
+    }
+    gint64 took_ms = (g_get_monotonic_time() - begin_us) / 1000;
+    g_test_message("after %d ms of %d", (int)took_ms, DEADLINE_MS);
+    g_assert_cmpint(took_ms, >=, DEADLINE_MS - 260);
     g_assert_cmpint(metric(&waiting, METRIC_WAITS_LATE), ==, 3);
-    close(fd);
     waiting_tear_down(&waiting);
 }
 
@@ -399,7 +404,7 @@ test_stopping(void)
     g_assert_true(peer_silent(fd, QUIET_MS));
     gint64 begin_us = g_get_monotonic_time();
     g_clear_pointer(&waiting.serve, serve_stop);
-    g_assert_cmpint(g_get_monotonic_time() - begin_us, <, 2 * G_USEC_PER_SEC);
+    g_assert_cmpint(g_get_monotonic_time() - begin_us, <, 4 * G_USEC_PER_SEC);
     expect_stale(fd, "the cell is stopping");
     close(fd);
     waiting_tear_down(&waiting);
