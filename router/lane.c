@@ -269,7 +269,7 @@ call_send(Call *call, const CellMap *map, const CellMapEntry *entry)
 {
     Upstream *upstream = lane_upstream(call->lane, call->patience, entry->cell);
     call->cell = entry->cell;
-    upstream_set_callers(cell->upstream, lane_callers(call->lane, map));
+    upstream_set_callers(upstream, lane_callers(call->lane, map));
     if (!call->retried) {
         LaneCell *cell = lane_cell(call->lane, entry->cell);
         retrybudget_try(&cell->retries, g_get_monotonic_time());
