@@ -28,7 +28,7 @@
 #define CONNECTIONS_MAX 4096
 #define IN_FLIGHT_MAX 128
 /* Writers would rather wait than try again, which costs more. */
-#define QUEUE_MS 100
+#define QUEUE_MS 1000
 #define DRAIN_MS 10000
 #define SHELF_KEEP_MS 10000
 

@@ -59,6 +59,7 @@ typedef struct CallQueue {
 /** callqueue_now() - CLOCK_MONOTONIC in nanoseconds. */
 gint64 callqueue_now(void);
 
+/** callqueue_init() - empty; the tight limit is @limit_ms. */
 void callqueue_init(CallQueue *queue, guint limit_ms);
 
 /** callqueue_lane() - the lane of whoever sent @frame. */

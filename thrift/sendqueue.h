@@ -26,6 +26,7 @@ typedef struct SendRoom {
     gsize size;
 } SendRoom;
 
+/** sendqueue_init() - empty. */
 void sendqueue_init(SendQueue *queue);
 
 /** sendqueue_put() - at the end. Owns: takes @request, which has a reply. */

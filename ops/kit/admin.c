@@ -236,11 +236,12 @@ admin_start(const AdminOptions *options, GError **error)
     admin->http = evhttp_new(admin->base);
     ensure(admin->http);
     http_limit(admin->http, HEADERS_BYTES_MAX);
-    admin->patience = patience_new(admin->http, PATIENCE_S, WAITING_MAX);
+    admin->patience = patience_new(PATIENCE_S, WAITING_MAX);
     route_requests(admin);
     start_ticking(admin);
     admin->port = options->port;
     admin->gate.whose = HTTP_ADMIN;
+    admin->gate.patience = admin->patience;
     if (!http_bind(admin->http, &admin->gate, options->host, &admin->port,
                    error)) {
         admin_stop(admin);

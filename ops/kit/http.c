@@ -100,19 +100,19 @@ on_again(evutil_socket_t fd, short what, void *user_data)
     }
 }
 
-/* NULL: evhttp is to make the bufferevent itself. */
+/* evhttp wants a bufferevent; NULL: it is to make one itself. */
 static struct bufferevent *
 on_accepted(struct event_base *base, void *user_data)
 {
     HttpGate *gate = user_data;
 
-    (void)base;
     if (is_short(gate)) {
         logger_warn("http", "no descriptor to spare, accepts no more for now",
                     "port=%s", ports[gate->whose].name);
         pause_then(gate->listener, on_again, gate);
     }
-    return NULL;
+    return gate->patience != NULL ? patience_accepted(gate->patience, base)
+                                  : NULL;
 }
 
 static void

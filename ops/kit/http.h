@@ -7,6 +7,8 @@
 #include <event2/listener.h>
 #include <glib.h>
 
+#include "ops/kit/patience.h"
+
 /**
  * http_limit() - bound what a client may send
  *
@@ -26,6 +28,7 @@ typedef enum HttpPort {
 /* A port's accepting; whoever binds the port owns it. */
 typedef struct HttpGate {
     HttpPort whose;                  /* set by the owner */
+    Patience *patience;              /* likewise, borrowed; NULL: none */
     struct evconnlistener *listener; /* evhttp's */
 } HttpGate;
 

@@ -68,12 +68,10 @@ is_over(gpointer stream, gpointer wait, gpointer user_data)
     return readable == NULL && writable == NULL && ended == NULL;
 }
 
-/* evhttp has accepted a connection, and wants a bufferevent for it. */
-static struct bufferevent *
-on_accepted(struct event_base *base, void *user_data)
+struct bufferevent *
+patience_accepted(Patience *patience, struct event_base *base)
 {
     static const struct timeval at_once = {0, 0};
-    Patience *patience = user_data;
     Wait *wait = g_new0(Wait, 1);
 
     g_hash_table_foreach_remove(patience->waits, is_over, NULL);
@@ -91,14 +89,13 @@ on_accepted(struct event_base *base, void *user_data)
 }
 
 Patience *
-patience_new(struct evhttp *http, guint seconds, guint max)
+patience_new(guint seconds, guint max)
 {
     Patience *patience = g_new0(Patience, 1);
 
     patience->deadline.tv_sec = seconds;
     patience->max = max;
     patience->waits = g_hash_table_new_full(NULL, NULL, NULL, wait_free);
-    evhttp_set_bevcb(http, on_accepted, patience);
     return patience;
 }
 

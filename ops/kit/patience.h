@@ -7,20 +7,26 @@
  */
 #pragma once
 
+#include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <glib.h>
 
 typedef struct Patience Patience;
 
 /**
- * patience_new() - bound the connections of @http
+ * patience_new() - bound the connections of an evhttp (HttpGate.patience)
  *
  * @seconds: until a connection without a whole request is cut.
  * @max:     how many may wait for theirs; more are cut at once.
  * Owns:     the caller; patience_free(), after evhttp_free().
- * Thread:   that of @http, here and below.
+ * Thread:   that of the evhttp, here and below.
  */
-Patience *patience_new(struct evhttp *http, guint seconds, guint max);
+Patience *patience_new(guint seconds, guint max);
+
+/** patience_accepted() - a bufferevent for a connection just accepted; gives.
+ */
+struct bufferevent *patience_accepted(Patience *patience,
+                                      struct event_base *base);
 
 /** patience_end() - @request is whole: its connection has no deadline more. */
 void patience_end(Patience *patience, struct evhttp_request *request);

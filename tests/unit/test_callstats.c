@@ -13,7 +13,7 @@
 
 #define ECHO 0
 #define HOLD 1
-#define UNKNOWN 5
+#define UNKNOWN 6
 
 static void
 cleared(CallsView *view)

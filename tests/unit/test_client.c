@@ -47,6 +47,7 @@ start_server(void)
         .connections_max = 16,
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = 64,
+        .queue_ms = 60000, /* a loaded machine is not what this is about */
         .methods = methods,
     };
     g_autoptr(GError) error = NULL;

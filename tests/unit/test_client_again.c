@@ -95,6 +95,7 @@ start_server_tls(guint16 port, Asked *asked, Tls *tls)
         .connections_max = 64,
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = 64,
+        .queue_ms = 60000, /* a loaded machine is not what this is about */
         .tls = tls,
         .methods = methods,
         .user_data = asked,

@@ -74,6 +74,7 @@ set_up(Fixture *f, const CertWish *wish)
         .connections_max = 16,
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = 16,
+        .queue_ms = 60000,
         .tls = f->server_tls,
         .methods = methods,
     };
@@ -225,6 +226,7 @@ test_mixed_up(void)
                                    .connections_max = 16,
                                    .frame_bytes_max = FRAME_BYTES_MAX,
                                    .in_flight_max = 16,
+                                   .queue_ms = 60000,
                                    .methods = methods};
     gint64 begin_us = g_get_monotonic_time();
 

@@ -189,7 +189,8 @@ waiting_set_up(Waiting *waiting, gboolean threaded)
     };
     waiting->state = state_open(&options, next, &error);
     g_assert_no_error(error);
-    ServeOptions serve = {.host = "127.0.0.1", .threads = threaded ? 2 : 1};
+    ServeOptions serve = {
+        .host = "127.0.0.1", .threads = threaded ? 2 : 1, .queue_ms = 60000};
     waiting->serve = serve_start(&serve, waiting->state, waiting->log, &error);
     g_assert_no_error(error);
     start_applying(waiting, threaded ? NULL : map, next);
