@@ -3,6 +3,7 @@
 
     hostile.py flood HOST:PORT    opens and resets as fast as it can
     hostile.py slow HOST:PORT     200 connections, a byte a second on each
+    hostile.py busy HOST:PORT     a flood, of a socket of its own
 
 As a program it is the hostile peer: prints "ready" and goes on until its
 standard input ends. measure() runs comb-solo on one core, with an honest
@@ -28,7 +29,7 @@ SLOW = 200
 IDLE = 10_000
 REFUSALS = 100
 TARGETS = ("comb-solo", "comb-page-read", "comb_generated", "combctl")
-ATTACKS = ("slow", "idle", "flood")
+ATTACKS = ("slow", "idle", "busy", "flood")
 HERE = pathlib.Path(__file__).resolve().parent
 SERVER_CORE, LOAD_CORE = 0, 1
 
@@ -68,11 +69,27 @@ def slow(address):
     return count
 
 
+def busy(address):
+    """What a flood costs whoever shares its core, and not the server."""
+    with socket.create_server((address[0], 0), backlog=4096) as listener:
+        listener.setblocking(False)
+        count = 0
+        while not is_over():
+            flooded = [socket.create_connection(listener.getsockname())
+                       for _ in range(100)]
+            for connection in flooded:
+                listener.accept()[0].close()
+                connection.close()
+            count += 100
+    return count
+
+
 def attack(name, where):
     """As a program."""
     host, port = where.rsplit(":", 1)
     print("ready", flush=True)
-    print({"flood": flood, "slow": slow}[name]((host, int(port))), flush=True)
+    print({"flood": flood, "slow": slow, "busy": busy}[name](
+        (host, int(port))), flush=True)
 
 
 # --- measuring -------------------------------------------------------------
@@ -196,6 +213,9 @@ class Hostile:
                 [one["p99_us"] / alone["p99_us"]
                  for one, alone in zip(pages[name], pages["alone"])],
                 "x", aim=2)
+        self.report.add("flood_p99_times_busy",
+                        [one["p99_us"] / busy_one["p99_us"] for one, busy_one
+                         in zip(pages["flood"], pages["busy"])], "x", aim=2)
 
 
 def measure(names, report, directory, runs):
