@@ -324,7 +324,7 @@ factcache_prefetch_fact(const FactCache *cache, FactKind kind, gint64 id)
         /* An address only: nothing at it is read here. */
         const char *fact =
             (const char *)fact_at(&shard->table[hash & cache->table_mask]);
-        for (guint i = 0; i < PREFETCH_LINES; i++) {
+        for (guint i = 0; fact != NULL && i < PREFETCH_LINES; i++) {
             __builtin_prefetch(fact + i * CACHE_LINE);
         }
     }

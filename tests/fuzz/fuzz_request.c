@@ -111,6 +111,20 @@ server_stats(Server *server, ServerStats *ret_stats)
     *ret_stats = (ServerStats){0};
 }
 
+Calls *
+server_calls(Server *server)
+{
+    (void)server;
+    return NULL;
+}
+
+guint
+server_connections_max(const Server *server)
+{
+    (void)server;
+    return 0;
+}
+
 const Frame *
 request_frame(const Request *request)
 {
