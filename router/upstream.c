@@ -57,6 +57,7 @@
 #define SLOW_PART 4
 /* And where most callers wait for it. */
 #define CROWDED_PART 20
+#define TRANSFER_BYTES_MAX ((size_t)256 << 10)
 /* Calls that the kernel has not taken yet. */
 #define OUTPUT_BYTES_MAX (4 * 1024 * 1024)
 
@@ -302,6 +303,9 @@ connection_open(Upstream *upstream)
     metric_add(options->connects, 1);
     ensure(upstream->connection != NULL);
     bufferevent_setcb(upstream->connection, on_read, NULL, on_event, upstream);
+    /* libevent's 16 KiB are one page: what has come is read at once. */
+    bufferevent_set_max_single_read(upstream->connection, TRANSFER_BYTES_MAX);
+    bufferevent_set_max_single_write(upstream->connection, TRANSFER_BYTES_MAX);
     bufferevent_enable(upstream->connection, EV_READ | EV_WRITE);
     /* Only a name's first address would be tried: IPv4, as cells listen. */
     int family = strchr(upstream->host, ':') != NULL ? AF_INET6 : AF_INET;

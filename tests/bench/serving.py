@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 import peers
 import scatter
@@ -167,6 +168,16 @@ class Solo(Server):
             "--http-port", 0, *flags])
         ports = self.wait_ready()
         self.cell, self.router = ports["cell0"], ports["router"]
+        self.admin = ports["admin"]
+
+    def lookups(self):
+        """Facts for pages that were in memory so far, and that were not."""
+        with urllib.request.urlopen(f"http://{self.admin}/metrics") as page:
+            text = page.read().decode()
+        return [sum(float(line.rsplit(" ", 1)[1])
+                    for line in text.splitlines()
+                    if line.startswith(f"comb_cell_cache_{what}_total"))
+                for what in ("hits", "misses")]
 
 
 class Limit(Server):
@@ -315,15 +326,20 @@ class Serving:
     def b2_shape(self, name, shape, servers):
         """One way to ask."""
         solo, redis, limit = servers
-        ours, theirs, still = [], [], []
+        ours, theirs, still, missed = [], [], [], []
         for _ in range(self.runs):
+            hits, misses = solo.lookups()
             ours.append(self.watched(solo, self.bench, solo.cell, shape,
                                      RUN_S))
+            hits, misses = (now - before for now, before in
+                            zip(solo.lookups(), (hits, misses)))
+            missed.append(misses / (hits + misses))
             theirs.append(self.watched(redis, self.redis_read, redis.address,
                                        shape, RUN_S))
             still.append(self.watched(limit, self.bench, limit.address, shape,
                                       RUN_S))
         self.b2_rates(name, ours, theirs, still)
+        self.report.add(f"{name}misses", missed, "")
         self.report.add(f"{name}rss_mb", [solo.memory() / 1e6], "MB")
         self.b2_latency(name, shape, solo, ours)
 
