@@ -429,8 +429,8 @@ release_held(Connection *connection)
         return;
     }
     now_ns = callqueue_now();
-    TAILQ_FOREACH(request, &connection->calls, in_order)
-    {
+    for (request = TAILQ_FIRST(&connection->calls); request != NULL;
+         request = TAILQ_NEXT(request, in_order)) {
         if (request->stage == CALL_HELD) {
             callqueue_put(&worker->queue, request->lane, request, now_ns);
         }

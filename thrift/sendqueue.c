@@ -84,8 +84,8 @@ sendqueue_peek(const SendQueue *queue, SendRoom room, struct iovec *ret_pieces,
     const Request *request;
     guint32 prefix;
 
-    TAILQ_FOREACH(request, &queue->replies, in_order)
-    {
+    for (request = TAILQ_FIRST(&queue->replies); request != NULL;
+         request = TAILQ_NEXT(request, in_order)) {
         while (from < framed_bytes(request)) {
             struct iovec part = part_from(request, from, &prefix);
 
@@ -106,8 +106,8 @@ sendqueue_copy(const SendQueue *queue, guint8 *ret_data, gsize max)
     const Request *request;
     guint32 prefix;
 
-    TAILQ_FOREACH(request, &queue->replies, in_order)
-    {
+    for (request = TAILQ_FIRST(&queue->replies); request != NULL;
+         request = TAILQ_NEXT(request, in_order)) {
         while (from < framed_bytes(request)) {
             struct iovec part = part_from(request, from, &prefix);
             gsize len = MIN(part.iov_len, max - n);
