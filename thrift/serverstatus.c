@@ -22,4 +22,6 @@ serverstatus_tell(Server *server, Section *section)
                  stats.unknown_methods);
     section_fact(section, "Calls not permitted", "%" G_GUINT64_FORMAT,
                  stats.denied);
+    section_fact(section, "Calls refused, overloaded", "%" G_GUINT64_FORMAT,
+                 stats.overloaded);
 }
