@@ -19,6 +19,8 @@
 
 #define NS_PER_MS 1000000
 #define FIRST_COST_NS 10000
+/* Calls that wait in one lane. */
+#define MANY 16
 #define SHORT_TURN_NS 100000
 #define LONG_TURN_NS 1000000
 /* So long after a change of callers there are said to be several. */
@@ -189,6 +191,17 @@ callqueue_charge(CallQueue *queue, CallLane *lane, gint64 ns)
     } else {
         average(&lane->cost_ns, ns);
     }
+}
+
+gboolean
+callqueue_is_pressed(const CallQueue *queue, const CallLane *lane)
+{
+    const CallLane *other = lane->n == 0 ? TAILQ_FIRST(&queue->busy) : NULL;
+
+    while (other != NULL && other->n < MANY) {
+        other = TAILQ_NEXT(other, in_busy);
+    }
+    return other != NULL;
 }
 
 gboolean

@@ -93,6 +93,14 @@ gint64 callqueue_begin(CallQueue *queue, gint64 now_ns);
 /** callqueue_take() - whose turn it is, taken out; NULL: none waits. */
 Request *callqueue_take(CallQueue *queue, gint64 now_ns, CallLane **ret_lane);
 
+/**
+ * callqueue_is_pressed() - whether who asks little is beside who asks much
+ *
+ * Effect: TRUE where none of @lane's calls wait, but many of another's: the
+ *         answer should not wait for the turn's end.
+ */
+gboolean callqueue_is_pressed(const CallQueue *queue, const CallLane *lane);
+
 /** callqueue_charge() - the call taken last from @lane took @ns. */
 void callqueue_charge(CallQueue *queue, CallLane *lane, gint64 ns);
 

@@ -654,6 +654,14 @@ connection_send(Connection *connection)
     }
 }
 
+void
+connection_hurry(Connection *connection)
+{
+    if (connection->ready) {
+        connection_send(connection);
+    }
+}
+
 static void
 on_writable(evutil_socket_t fd, short what, void *user_data)
 {

@@ -81,6 +81,9 @@ void connection_answered(Request *request);
  */
 gboolean connection_serves(Request *request);
 
+/** connection_hurry() - send answers now, if there are. May free it. */
+void connection_hurry(Connection *connection);
+
 /** connection_send() - give the kernel what it takes. May free it. */
 void connection_send(Connection *connection);
 

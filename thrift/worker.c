@@ -120,6 +120,20 @@ on_wake(evutil_socket_t fd, short what, void *user_data)
     }
 }
 
+/* A call whose turn it is. */
+static void
+serve(Worker *worker, Request *request, const CallLane *lane)
+{
+    Connection *connection = request->connection;
+
+    if (connection_serves(request)) {
+        request_serve(request, worker);
+        if (callqueue_is_pressed(&worker->queue, lane)) {
+            connection_hurry(connection);
+        }
+    }
+}
+
 /*
  * Serves for a short while, then lets sockets be looked at: what has arrived
  * meanwhile takes its place among callers, or is refused, in time. A timer of
@@ -141,9 +155,7 @@ on_turn(evutil_socket_t fd, short what, void *user_data)
     while (now < end && (request = callqueue_take(queue, now, &lane)) != NULL) {
         gint64 begin = now;
 
-        if (connection_serves(request)) {
-            request_serve(request, worker);
-        }
+        serve(worker, request, lane);
         now = callqueue_now();
         callqueue_charge(queue, lane, now - begin);
     }

@@ -259,6 +259,31 @@ test_outlier(Town *town, gconstpointer unused)
     g_assert_cmpuint(put_all(town, lane, CALLS / 2), >=, 100);
 }
 
+/* Who asks little beside who asks much is answered at once. */
+static void
+test_pressed(Town *town, gconstpointer unused)
+{
+    CallLane *much = lane_of(town, 1), *little = lane_of(town, 2), *next;
+
+    (void)unused;
+    for (guint i = 0; i < 3; i++) {
+        put(town, much);
+    }
+    put(town, little);
+    g_assert_false(callqueue_is_pressed(town->queue, lane_of(town, 3)));
+    for (guint i = 0; i < 50; i++) {
+        put(town, much);
+    }
+    g_assert_false(callqueue_is_pressed(town->queue, little));
+    callqueue_remove(town->queue, TAILQ_FIRST(&little->calls));
+    g_assert_true(callqueue_is_pressed(town->queue, little));
+    g_assert_false(callqueue_is_pressed(town->queue, much));
+    while (callqueue_take(town->queue, town->now_ns, &next) != NULL) {
+        g_assert_true(next == much);
+    }
+    g_assert_false(callqueue_is_pressed(town->queue, much));
+}
+
 /* A lone caller's turns are longer than those of several. */
 static void
 test_turns(Town *town, gconstpointer unused)
@@ -307,6 +332,7 @@ main(int argc, char **argv)
     ADD(refuses);
     ADD(others_are_taken);
     ADD(outlier);
+    ADD(pressed);
     ADD(turns);
     ADD(remove);
     return g_test_run();
