@@ -60,14 +60,14 @@ callqueue_init(CallQueue *queue, guint limit_ms)
     }
 }
 
-/* FNV-1a: names are a few bytes long. */
+/* FNV-1a: names are a few bytes long, and refused later where not. */
 static guint64
 hash(WireBytes name)
 {
     const guint8 *data = name.data;
     guint64 h = G_GUINT64_CONSTANT(0xcbf29ce484222325);
 
-    for (gsize i = 0; i < name.len; i++) {
+    for (gsize i = 0; i < MIN(name.len, CONTEXT_CALLER_BYTES_MAX); i++) {
         h = (h ^ data[i]) * G_GUINT64_CONSTANT(0x100000001b3);
     }
     return h ^ h >> 32;
