@@ -139,6 +139,7 @@ fact_quarantine(StoreBatch *batch, const LogRecord *record,
     wire_field_string(row, 1, why);
     wire_field_bytes(row, 2, record->key.data, record->key.len);
     wire_field_bytes(row, 3, record->value.data, record->value.len);
+    wire_field_i64(row, 4, record->timestamp_ms);
     wire_write_stop(row);
     store_batch_put(batch, key, row->data, row->len);
     return count_one_more(batch, COUNT_QUARANTINE);

@@ -10,7 +10,7 @@
  *   tombstone  (post, actor): a post is deleted where its author asked
  *   edge       (follower, followee): following or not; see edges.h
  *   kept       events whose kinds this version does not apply
- *   quarantine records that are no valid event
+ *   quarantine records that are no valid event: why, key, value, log time
  *
  * Thread: writing is the apply thread's; reading is anybody's.
  */

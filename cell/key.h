@@ -14,7 +14,7 @@
  *   w user                 floor           of the inbox: inbox.h
  *   k event                Event bytes     an event kept for later
  *   n kind                 count           how many of a kind are kept
- *   q partition offset     reason, bytes   a record set aside
+ *   q partition offset     reason, bytes   a record set aside: facts.c
  *
  * A row's meaning never changes; another meaning takes another letter, and
  * META_FORMAT (meta.h) goes up.

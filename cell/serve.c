@@ -12,6 +12,7 @@
 #include "cell/errands.h"
 #include "cell/facts.h"
 #include "cell/page.h"
+#include "cell/quarantine.h"
 #include "cell/waits.h"
 #include "thrift/context.h"
 
@@ -459,16 +460,46 @@ serve_checkpoint(Serve *serve, Request *request)
     }
 }
 
+static void
+serve_quarantine(Serve *serve, Request *request)
+{
+    State *state = serve->state;
+    gint64 count = frame_i32(request_frame(request), 2, -1);
+    if (count < 1 || count > QUARANTINE_MAX) {
+        reply_invalid(request, "count", "must be 1 to the limit",
+                      QUARANTINE_MAX);
+        return;
+    }
+    GByteArray *message = reply_begin(request);
+    wire_write_field(message, WIRE_LIST, REPLY_SUCCESS);
+    quarantine_write(state->store, state->identity.partitions, (guint)count,
+                     message);
+    if (store_failure(state->store) == NULL) {
+        reply_send(request, message);
+        return;
+    }
+    g_byte_array_unref(message);
+    reply_unavailable(request, store_failure(state->store), SERVE_RETRY_MS);
+}
+
+static gboolean
+request_is(const Request *request, const char *name)
+{
+    WireBytes method = request_frame(request)->method;
+    return method.len == strlen(name) &&
+           memcmp(method.data, name, method.len) == 0;
+}
+
 /* On the admin thread. */
 static void
 serve_admin(gpointer data, gpointer user_data)
 {
     Request *request = data;
     Serve *serve = user_data;
-    WireBytes method = request_frame(request)->method;
-    if (method.len == strlen("status") &&
-        memcmp(method.data, "status", method.len) == 0) {
+    if (request_is(request, "status")) {
         serve_status(serve, request);
+    } else if (request_is(request, "listQuarantine")) {
+        serve_quarantine(serve, request);
     } else {
         serve_checkpoint(serve, request);
     }
@@ -488,9 +519,13 @@ serve_queue_admin(Request *request, gpointer user_data)
 }
 
 static const ServerMethod serve_methods[] = {
-    {"getDashboard", serve_get_dashboard}, {"getTimeline", serve_get_timeline},
-    {"getPosts", serve_get_posts},         {"status", serve_queue_admin},
-    {"checkpoint", serve_queue_admin},     {NULL, NULL},
+    {"getDashboard", serve_get_dashboard},
+    {"getTimeline", serve_get_timeline},
+    {"getPosts", serve_get_posts},
+    {"status", serve_queue_admin},
+    {"checkpoint", serve_queue_admin},
+    {"listQuarantine", serve_queue_admin},
+    {NULL, NULL},
 };
 
 /* ---- life ---- */

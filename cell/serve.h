@@ -2,7 +2,8 @@
  * serve.h - the cell's services: Dashboard and Cell of the IDL
  *
  * Reads run on the server's threads, each on a cut of its own. What may wait
- * for the log or the disk (status, checkpoint) runs on one admin thread.
+ * for the log or the disk (status, checkpoint, listQuarantine) runs on one
+ * admin thread.
  */
 #pragma once
 

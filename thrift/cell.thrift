@@ -51,6 +51,16 @@ struct CellStatus {
   14: map<string, i64> kept;            /** events kept for later, ever, by kind */
 }
 
+/** A record of the log that is no event; firehose/format.md says which are none. */
+struct QuarantinedRecord {
+  1: i32 partition;
+  2: i64 offset;
+  3: i64 logged_ms;                     /** when the log took it */
+  4: string reason;                     /** the field and what is wrong with it */
+  5: i64 size;                          /** bytes of its value; all are kept */
+  6: binary head;                       /** the first of them, at most 64 */
+}
+
 service Cell {
   CellStatus status(15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
@@ -59,6 +69,17 @@ service Cell {
 
   /** Writes a tail checkpoint now; answers when it is on disk. */
   void checkpoint(15: types.RequestContext ctx)
+    throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
+
+  /**
+   * The newest records that the cell has set aside, 1 to QUARANTINE_MAX, newest
+   * first by the log's time, then by partition and offset from the greatest.
+   * The same in every cell that has applied the same. Reads only; Unavailable
+   * where the store is damaged.
+   */
+  list<QuarantinedRecord> listQuarantine(2: i32 count, 15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
             4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
             7: types.PermissionDenied denied),

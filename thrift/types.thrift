@@ -32,6 +32,8 @@ const i32 FETCH_AUTHORS_MAX = 1000
 /** Positions in one at_least, and how long a cell waits for them at most. */
 const i32 AT_LEAST_MAX = 1000
 const i32 AT_LEAST_WAIT_MS_MAX = 10000
+/** Records in one listQuarantine. */
+const i32 QUARANTINE_MAX = 100
 /** Bytes in one frame, both ways; a router takes calls, which are reads, up to 65536. */
 const i32 FRAME_BYTES_MAX = 16777216
 /** Slots of the cell map: slot = XXH64(user id as 8 little-endian bytes, seed 0) mod SLOTS. */

@@ -128,6 +128,13 @@ peer_open_cell(const Ctl *ctl, const CombCellEntry *entry, GError **error)
                      COMB_TYPE_CELL_CLIENT, error);
 }
 
+Peer *
+peer_open_cell_at(const Ctl *ctl, const char *address, GError **error)
+{
+    return peer_open_address(ctl, "cell", address, COMB_TYPE_CELL_CLIENT,
+                             error);
+}
+
 void
 peer_close(Peer *peer)
 {

@@ -46,6 +46,9 @@ Peer *peer_open_router(const Ctl *ctl, GError **error);
 Peer *peer_open_cell(const Ctl *ctl, const CombCellEntry *entry,
                      GError **error);
 
+/** peer_open_cell_at() - the Cell service at HOST:PORT. Likewise. */
+Peer *peer_open_cell_at(const Ctl *ctl, const char *address, GError **error);
+
 /** peer_close() - disconnect and free. */
 void peer_close(Peer *peer);
 

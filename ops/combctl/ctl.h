@@ -77,6 +77,7 @@ const CtlCommand *bench_commands(void);
 const CtlCommand *import_commands(void);
 const CtlCommand *map_commands(void);
 const CtlCommand *post_commands(void);
+const CtlCommand *quarantine_commands(void);
 const CtlCommand *read_commands(void);
 const CtlCommand *status_commands(void);
 const CtlCommand *tail_commands(void);

@@ -185,7 +185,8 @@ ON_A_USER = {"user": 5001, "target": 5002, "event_id": 0}
 ON_A_POST = {"user": 5001, "post_id": NEVER_ID, "event_id": 0}
 CALLS = {
     "router": READS,
-    "cell": READS + [(Cell, "status", {}), (Cell, "checkpoint", {})],
+    "cell": READS + [(Cell, "status", {}), (Cell, "checkpoint", {}),
+                      (Cell, "listQuarantine", {"count": 20})],
     "gateway": [
         (Firehose, "publish", {"events": EVENTS}),
         (Firehose, "createPost", {"user": 5001, "post": POST, "event_id": 0}),
