@@ -7,6 +7,7 @@ the log's own count says how many events it took.
 """
 import contextlib
 import json
+import multiprocessing
 import os
 import pathlib
 import random
@@ -33,6 +34,7 @@ CONNECTIONS, DEPTH = 4, 4
 # does not live from the second that it may borrow.
 IDS, ID_CALLS, ONE_CALLS = 100, 30_000, 2000
 FRESH_POSTS = 400
+LOADED = 20_000  # events a second behind the loaded B11
 READER, AUTHOR = 900_001, 900_002
 WAIT_S = 600
 
@@ -129,6 +131,35 @@ def pump(address, frames, calls):
     for pipe in pipes:
         pipe.close()
     return took
+
+
+def pump_paced(address, frames):
+    """LOADED events a second, until it is killed; a process of its own."""
+    pipe = Pipe(address)
+    due, sent = time.monotonic(), 0
+    while True:
+        pipe.send(frames[sent % len(frames)])
+        sent += 1
+        while pipe.waiting >= DEPTH:
+            pipe.receive()
+        due += BATCH / LOADED
+        time.sleep(max(0, due - time.monotonic()))
+
+
+@contextlib.contextmanager
+def load(address, frames):
+    """Others publish meanwhile."""
+    other = multiprocessing.Process(target=pump_paced, daemon=True,
+                                    args=(address, frames))
+    other.start()
+    try:
+        time.sleep(0.5)
+        yield
+        if not other.is_alive():
+            sys.exit("the load has ended before what it was to disturb")
+    finally:
+        other.kill()
+        other.join()
 
 
 def percentile(values, percent):
@@ -262,7 +293,7 @@ def consume(kit, broker, records):
 
 def tell(name, log, out, kit, stack, args, broker):
     """One benchmark's figures over one log."""
-    events, runs, rates = args
+    frames, runs, rates = args
     if name == "publish":
         out.add(f"{log}_publish_events_per_s", rates, "1/s")
     elif name == "ids":
@@ -273,11 +304,16 @@ def tell(name, log, out, kit, stack, args, broker):
                     [percentile(one, percent) for one in times], "us",
                     less=True, limit=1000)
     elif name == "B11":
-        times = [measure_freshness(kit, stack) for _ in range(runs)]
-        for percent, aim in ((50, 10), (99, 50)):
-            out.add(f"{log}_p{percent}_ms",
-                    [percentile(one, percent) for one in times], "ms",
-                    less=True, limit=aim)
+        idle, loaded = [], []
+        for _ in range(runs):
+            idle.append(measure_freshness(kit, stack))
+            with load(stack.gateway, frames):
+                loaded.append(measure_freshness(kit, stack))
+        for kind, times in (("", idle), ("loaded_", loaded)):
+            for percent, aim in ((50, 10), (99, 50)):
+                out.add(f"{log}_{kind}p{percent}_ms",
+                        [percentile(one, percent) for one in times], "ms",
+                        less=True, limit=aim)
     else:
         found, cpu, peer = [], [], []
         for _ in range(runs):
@@ -316,5 +352,5 @@ def measure(names, out, directory, size, runs):
             stack.wait_applied(events // BATCH // runs * BATCH * runs)
             for name in names:
                 out.begin(name, SEED, events=events)
-                tell(name, log, out, kit, stack, (events, runs, rates),
+                tell(name, log, out, kit, stack, (frames, runs, rates),
                      broker)
