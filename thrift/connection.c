@@ -224,6 +224,16 @@ close_for(Connection *connection, const char *reason)
     connection_close(connection);
 }
 
+/* Of a peer that does not read: what the kernel holds for it goes, too. */
+static void
+reset_for(Connection *connection, const char *reason)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    close_for(connection, reason);
+}
+
 /* The peer has gone, which is not worth a word, or TLS has failed. */
 static void
 close_failed(Connection *connection)
@@ -637,7 +647,7 @@ connection_send(Connection *connection)
     }
     count_held(connection);
     if (is_unfair(connection, connection->out.bytes)) {
-        close_for(connection, "too many bytes of unread answers in all");
+        reset_for(connection, "too many bytes of unread answers in all");
         return;
     }
     if (connection->out.bytes == 0) {
@@ -670,7 +680,7 @@ on_writable(evutil_socket_t fd, short what, void *user_data)
     (void)fd;
     if ((what & EV_TIMEOUT) != 0) {
         connection->worker->counters->stalled++;
-        close_for(connection, "answers not read in time");
+        reset_for(connection, "answers not read in time");
     } else if (connection->shaking) {
         shake(connection);
     } else {
