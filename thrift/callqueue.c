@@ -87,7 +87,7 @@ cost(const CallQueue *queue, const CallLane *lane)
 }
 
 guint
-callqueue_refuses(const CallQueue *queue, const CallLane *lane, gint64 now_ns)
+callqueue_refuses(const CallQueue *queue, CallLane *lane, gint64 now_ns)
 {
     guint sharers = lane->n > 0 ? queue->n_busy : queue->n_busy + 1;
     double stretch = (double)queue->round_ns / (double)queue->work_ns;
@@ -95,12 +95,13 @@ callqueue_refuses(const CallQueue *queue, const CallLane *lane, gint64 now_ns)
                      CLAMP(stretch, 1, STRETCH_MAX);
     gint64 limit_ns = queue->limit_ns;
 
-    if (lane->n == 0 || now_ns - lane->empty_ns < CALLQUEUE_BUSY_NS) {
+    if (now_ns >= lane->tight_ns) {
         limit_ns = MAX(limit_ns, CALLQUEUE_BURST_NS);
     }
     if (wait_ns <= (double)limit_ns) {
         return 0;
     }
+    lane->tight_ns = now_ns + CALLQUEUE_TIGHT_NS;
     return (guint)MIN(wait_ns / NS_PER_MS + 1, RETRY_MS_MAX);
 }
 
@@ -108,7 +109,6 @@ void
 callqueue_put(CallQueue *queue, CallLane *lane, Request *request, gint64 now_ns)
 {
     if (lane->n++ == 0) {
-        lane->empty_ns = now_ns;
         lane->used_ns = MAX(lane->used_ns, queue->clock_ns);
         TAILQ_INSERT_TAIL(&queue->busy, lane, in_busy);
         queue->n_busy++;
@@ -162,7 +162,7 @@ poorest(const CallQueue *queue)
 }
 
 Request *
-callqueue_take(CallQueue *queue, gint64 now_ns, CallLane **ret_lane)
+callqueue_take(CallQueue *queue, CallLane **ret_lane)
 {
     CallLane *lane = poorest(queue);
     Request *request;
@@ -174,9 +174,6 @@ callqueue_take(CallQueue *queue, gint64 now_ns, CallLane **ret_lane)
     queue->clock_ns = lane->used_ns;
     request = TAILQ_FIRST(&lane->calls);
     callqueue_remove(queue, request);
-    if (lane->n == 0) {
-        lane->empty_ns = now_ns;
-    }
     return request;
 }
 

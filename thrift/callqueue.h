@@ -5,10 +5,12 @@
  * by the time that their calls take (start-time fair queueing, Goyal, Vin and
  * Cheng 1996), so that one with many or long calls makes itself wait and
  * nobody else. Which call is refused at once: one that would wait longer than
- * the limit. The limit is tight where a caller's calls have not been worked
- * off for a while, and wide else, so that a burst or a pause is waited out and
- * lasting overload is not (the controlled delay of Maurer, "Fail at scale",
- * ACM Queue 2015).
+ * the limit. The limit is wide until a caller has been refused, and tight from
+ * then on until nothing of his was refused for a while: so a burst or a pause
+ * is waited out, and lasting overload is not. (The controlled delay of Maurer,
+ * "Fail at scale", ACM Queue 2015, is wide again as soon as the queue has been
+ * empty. With a limit of 3 ms any hiccup of the callers empties it, so that one
+ * stays wide under ten times the load.)
  *
  * A caller is RequestContext.caller, hashed into one of CALLQUEUE_LANES lanes;
  * callers that meet in one lane share it.
@@ -22,9 +24,9 @@
 #include <sys/queue.h>
 
 #define CALLQUEUE_LANES 1024
-/* How long a lane may go without being empty before its limit is tight; and the
-   wide limit: the work that a pause of 50 ms leaves at half load. */
-#define CALLQUEUE_BUSY_NS G_GINT64_CONSTANT(100000000)
+/* How long after a refusal a lane's limit is tight; and the wide limit: the
+   work that a pause of 50 ms leaves at half load. */
+#define CALLQUEUE_TIGHT_NS G_GINT64_CONSTANT(100000000)
 #define CALLQUEUE_BURST_NS G_GINT64_CONSTANT(25000000)
 
 typedef struct Request Request;
@@ -35,7 +37,7 @@ typedef struct CallLane {
     guint n;                       /* of them */
     gint64 cost_ns;                /* of a call, moving average; 0: none yet */
     gint64 used_ns;                /* of the thread; on the queue's scale */
-    gint64 empty_ns;               /* when it was last empty */
+    gint64 tight_ns;               /* until when its limit is tight */
     TAILQ_ENTRY(CallLane) in_busy; /* lanes with calls */
 } CallLane;
 
@@ -68,10 +70,10 @@ CallLane *callqueue_lane(CallQueue *queue, const Frame *frame);
 /**
  * callqueue_refuses() - whether one more call would wait for too long
  *
- * Effect: 0, or in how many milliseconds to try again.
+ * Effect: 0, or in how many milliseconds to try again; the call is refused
+ *         then, which makes the lane's limit tight.
  */
-guint callqueue_refuses(const CallQueue *queue, const CallLane *lane,
-                        gint64 now_ns);
+guint callqueue_refuses(const CallQueue *queue, CallLane *lane, gint64 now_ns);
 
 /** callqueue_put() - to the end of @lane. Owns: borrows @request. */
 void callqueue_put(CallQueue *queue, CallLane *lane, Request *request,
@@ -91,7 +93,7 @@ void callqueue_remove(CallQueue *queue, Request *request);
 gint64 callqueue_begin(CallQueue *queue, gint64 now_ns);
 
 /** callqueue_take() - whose turn it is, taken out; NULL: none waits. */
-Request *callqueue_take(CallQueue *queue, gint64 now_ns, CallLane **ret_lane);
+Request *callqueue_take(CallQueue *queue, CallLane **ret_lane);
 
 /**
  * callqueue_is_pressed() - whether who asks little is beside who asks much

@@ -152,7 +152,7 @@ on_turn(evutil_socket_t fd, short what, void *user_data)
     (void)fd;
     (void)what;
     end = callqueue_begin(queue, now);
-    while (now < end && (request = callqueue_take(queue, now, &lane)) != NULL) {
+    while (now < end && (request = callqueue_take(queue, &lane)) != NULL) {
         gint64 begin = now;
 
         serve(worker, request, lane);
