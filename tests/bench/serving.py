@@ -104,6 +104,7 @@ def pin_load():
 
 class Server:
     """A server process on the server's core; stopped by its process id."""
+    pin = staticmethod(peers.pin_server)
 
     def __init__(self, path, command):
         self.output = path / f"{pathlib.Path(command[0]).name}.out"
@@ -111,7 +112,7 @@ class Server:
                 open(self.output.with_suffix(".err"), "wb") as err:
             self.process = subprocess.Popen(
                 list(map(str, command)), stdout=out, stderr=err,
-                stdin=subprocess.DEVNULL, preexec_fn=peers.pin_server)
+                stdin=subprocess.DEVNULL, preexec_fn=self.pin)
 
     def wait_ready(self):
         """The addresses of its ready line."""
@@ -168,6 +169,7 @@ class Solo(Server):
             "--http-port", 0, *flags])
         ports = self.wait_ready()
         self.cell, self.router = ports["cell0"], ports["router"]
+        self.gateway = ports["gateway"]
         self.admin = ports["admin"]
 
     def lookups(self):

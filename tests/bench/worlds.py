@@ -99,16 +99,17 @@ def copy_file(source, target):
 
 
 class Copy:
-    """A directory with cell and log; removed at the end."""
+    """A directory with parts of another one; removed at the end."""
 
-    def __init__(self, source):
+    def __init__(self, source, parts=("cell", "log")):
         self.source = source
+        self.parts = parts
         self.directory = None
 
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(
             prefix="bench-run-", dir=self.source.parent))
-        for part in ("cell", "log"):
+        for part in self.parts:
             shutil.copytree(self.source / part, self.directory / part,
                             copy_function=copy_file)
         os.sync()
