@@ -29,27 +29,20 @@
  *   without a word, and only a new connection can find out.
  * - The map has another address for the cell: the old one is left.
  * - TLS: the cell's certificate is not what it must be, or the cell does not
- *   like ours, which it says after the handshake. Calls wait in the output
- *   until the handshake is over, as they do for a connection.
+ *   like ours, which it says after the handshake.
  */
 #include "router/upstream.h"
 
 #include "ops/kit/ensure.h"
 #include "ops/kit/logger.h"
+#include "router/channel.h"
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/socket.h>
 
 /* A cell that owes answers for so long is given no call that another can take.
  */
 #define SILENT_US (200 * 1000)
 #define AREA "router.cell"
-#define PREFIX_BYTES 4
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_LAST_MS 2000
 #define FAILING_MS 1000
@@ -57,7 +50,6 @@
 #define SLOW_PART 4
 /* And where most callers wait for it. */
 #define CROWDED_PART 20
-#define TRANSFER_BYTES_MAX ((size_t)256 << 10)
 /* Calls that the kernel has not taken yet. */
 #define OUTPUT_BYTES_MAX (4 * 1024 * 1024)
 
@@ -71,9 +63,7 @@ struct Upstream {
     UpstreamOptions options;
     char *host; /* of the connection; owned, NULL before the first */
     guint16 port;
-    struct bufferevent *connection; /* NULL: none */
-    guint64 generation;             /* counts connections */
-    gboolean connected;
+    Channel *channel;        /* NULL: none */
     guint failures;          /* in a row, without a good reply between */
     gint64 retry_at_us;      /* no connection is tried before */
     gint64 failing_until_us; /* see upstream_is_failing() */
@@ -114,14 +104,6 @@ ring_take(Upstream *upstream)
 
 /* ---- losing the connection ---- */
 
-static void
-connection_drop(Upstream *upstream)
-{
-    bufferevent_free(upstream->connection);
-    upstream->connection = NULL;
-    upstream->connected = FALSE;
-}
-
 /* Tells every call that waits; they may send anew, here too. */
 static void
 calls_lose(Upstream *upstream, const char *why)
@@ -157,7 +139,7 @@ connection_fail(Upstream *upstream, const char *why)
                 upstream->options.cell, upstream->host, upstream->port,
                 upstream->next - upstream->oldest, reason);
     metric_add(upstream->options.lost, 1);
-    connection_drop(upstream);
+    g_clear_pointer(&upstream->channel, channel_free);
     upstream->failures++;
     upstream->retry_at_us = now_us + backoff_us(upstream->failures);
     upstream->failing_until_us =
@@ -188,11 +170,13 @@ reply_accept(Upstream *upstream, UpstreamAnswer *answer)
     upstream->options.answered(call, answer);
 }
 
-/* Looks at one whole message, which it takes. */
 static void
-reply_read(Upstream *upstream, GByteArray *message)
+on_received(gpointer user_data, WireBytes bytes)
 {
+    Upstream *upstream = user_data;
+    GByteArray *message = g_byte_array_sized_new((guint)bytes.len);
     UpstreamAnswer answer = {.message = message};
+    g_byte_array_append(message, bytes.data, (guint)bytes.len);
     FrameOutcome outcome =
         frame_scan(message->data, message->len, &answer.frame);
     if (outcome != FRAME_OK || answer.frame.kind == FRAME_CALL ||
@@ -207,90 +191,18 @@ reply_read(Upstream *upstream, GByteArray *message)
     }
 }
 
-/* The next whole message, or NULL where there is none (yet). */
-static GByteArray *
-reply_next(Upstream *upstream)
-{
-    struct evbuffer *input = bufferevent_get_input(upstream->connection);
-    guint32 prefix = 0;
-    if (evbuffer_copyout(input, &prefix, PREFIX_BYTES) < PREFIX_BYTES) {
-        return NULL;
-    }
-    gsize len = g_ntohl(prefix);
-    if (len == 0 || len > FRAME_BYTES_MAX) {
-        reply_refuse(upstream);
-        return NULL;
-    }
-    if (evbuffer_get_length(input) < PREFIX_BYTES + len) {
-        return NULL;
-    }
-    GByteArray *message = g_byte_array_sized_new((guint)len);
-    g_byte_array_set_size(message, (guint)len);
-    evbuffer_drain(input, PREFIX_BYTES);
-    evbuffer_remove(input, message->data, len);
-    return message;
-}
-
-static void
-on_read(struct bufferevent *connection, void *user_data)
-{
-    Upstream *upstream = user_data;
-    guint64 generation = upstream->generation;
-    (void)connection;
-    while (upstream->connection != NULL && upstream->generation == generation) {
-        GByteArray *message = reply_next(upstream);
-        if (message == NULL) {
-            return;
-        }
-        reply_read(upstream, message);
-    }
-}
-
 /* ---- connecting ---- */
 
-/* Why the connection is lost; follows "cell N ...". Gives. */
-static char *
-connection_why(const Upstream *upstream)
-{
-    const char *plain =
-        upstream->connected ? "closed the connection" : "cannot be reached";
-    const char *why = NULL;
-    if (upstream->options.tls != NULL) {
-        why = tls_explain(bufferevent_openssl_get_ssl(upstream->connection),
-                          bufferevent_get_openssl_error(upstream->connection));
-    }
-    return why == NULL ? g_strdup(plain)
-                       : g_strdup_printf("%s: TLS: %s", plain, why);
-}
-
-static struct bufferevent *
-connection_new(const Upstream *upstream)
-{
-    const UpstreamOptions *options = &upstream->options;
-    if (options->tls == NULL) {
-        return bufferevent_socket_new(options->base, -1, BEV_OPT_CLOSE_ON_FREE);
-    }
-    return bufferevent_openssl_socket_new(
-        options->base, -1, tls_session(options->tls, upstream->host),
-        BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
-}
-
 static void
-on_event(struct bufferevent *connection, short what, void *user_data)
+on_lost(gpointer user_data, const char *why)
 {
     Upstream *upstream = user_data;
-    int on = 1;
-    if ((what & BEV_EVENT_CONNECTED) != 0) {
-        upstream->connected = TRUE;
-        setsockopt(bufferevent_getfd(connection), IPPROTO_TCP, TCP_NODELAY, &on,
-                   sizeof on);
+    if (upstream->oldest == upstream->next &&
+        channel_was_open(upstream->channel)) {
+        /* Nobody waits: a cell that restarts. */
+        g_clear_pointer(&upstream->channel, channel_free);
         return;
     }
-    if (upstream->oldest == upstream->next && upstream->connected) {
-        connection_drop(upstream); /* nobody waits: a cell that restarts */
-        return;
-    }
-    g_autofree char *why = connection_why(upstream);
     connection_fail(upstream, why);
 }
 
@@ -298,23 +210,19 @@ static void
 connection_open(Upstream *upstream)
 {
     const UpstreamOptions *options = &upstream->options;
-    upstream->connection = connection_new(upstream);
-    upstream->generation++;
+    const ChannelOptions channel = {
+        .base = options->base,
+        .dns = options->dns,
+        .host = upstream->host,
+        .port = upstream->port,
+        .tls = options->tls,
+        .frame_bytes_max = FRAME_BYTES_MAX,
+        .received = on_received,
+        .lost = on_lost,
+        .user_data = upstream,
+    };
     metric_add(options->connects, 1);
-    ensure(upstream->connection != NULL);
-    bufferevent_setcb(upstream->connection, on_read, NULL, on_event, upstream);
-    /* libevent's 16 KiB are one page: what has come is read at once. */
-    bufferevent_set_max_single_read(upstream->connection, TRANSFER_BYTES_MAX);
-    bufferevent_set_max_single_write(upstream->connection, TRANSFER_BYTES_MAX);
-    bufferevent_enable(upstream->connection, EV_READ | EV_WRITE);
-    /* Only a name's first address would be tried: IPv4, as cells listen. */
-    int family = strchr(upstream->host, ':') != NULL ? AF_INET6 : AF_INET;
-    if (bufferevent_socket_connect_hostname(upstream->connection, options->dns,
-                                            family, upstream->host,
-                                            upstream->port) != 0 &&
-        upstream->connection != NULL) {
-        connection_fail(upstream, "cannot be reached");
-    }
+    upstream->channel = channel_open(&channel);
 }
 
 static void
@@ -329,8 +237,8 @@ address_set(Upstream *upstream, const CellMapEntry *entry)
     upstream->port = entry->port;
     upstream->failures = 0;
     upstream->retry_at_us = 0;
-    if (upstream->connection != NULL) {
-        connection_drop(upstream);
+    if (upstream->channel != NULL) {
+        g_clear_pointer(&upstream->channel, channel_free);
         calls_lose(upstream, "has moved");
     }
 }
@@ -349,8 +257,8 @@ static void
 silence_check(Upstream *upstream)
 {
     /* A connection that is not even made is not given the second time. */
-    if (upstream->connection != NULL &&
-        is_silent(upstream, upstream->connected ? 2 : 1)) {
+    if (upstream->channel != NULL &&
+        is_silent(upstream, channel_was_open(upstream->channel) ? 2 : 1)) {
         connection_fail(upstream, "does not answer");
     }
 }
@@ -358,15 +266,11 @@ silence_check(Upstream *upstream)
 static void
 call_write(Upstream *upstream, WireBytes message, gsize seqid_at)
 {
-    struct evbuffer *output = bufferevent_get_output(upstream->connection);
-    guint32 prefix = g_htonl((guint32)message.len);
+    guint8 *room = channel_put(upstream->channel, message.len);
     guint32 seqid = g_htonl((guint32)upstream->next);
-    gsize rest_at = seqid_at + sizeof seqid;
-    ensure(rest_at <= message.len);
-    evbuffer_add(output, &prefix, PREFIX_BYTES);
-    evbuffer_add(output, message.data, seqid_at);
-    evbuffer_add(output, &seqid, sizeof seqid);
-    evbuffer_add(output, message.data + rest_at, message.len - rest_at);
+    ensure(seqid_at + sizeof seqid <= message.len);
+    memcpy(room, message.data, message.len);
+    memcpy(room + seqid_at, &seqid, sizeof seqid);
 }
 
 guint64
@@ -410,16 +314,15 @@ upstream_send(Upstream *upstream, const CellMapEntry *entry, WireBytes message,
     address_set(upstream, entry);
     silence_check(upstream);
     gint64 now_us = g_get_monotonic_time();
-    if (upstream->connection == NULL && now_us >= upstream->retry_at_us) {
+    if (upstream->channel == NULL && now_us >= upstream->retry_at_us) {
         connection_open(upstream);
     }
-    if (upstream->connection == NULL) {
+    if (upstream->channel == NULL) {
         return UPSTREAM_DOWN;
     }
-    struct evbuffer *output = bufferevent_get_output(upstream->connection);
     guint64 waiting = upstream_in_flight(upstream);
     if (waiting >= upstream->options.in_flight_max ||
-        evbuffer_get_length(output) + message.len > OUTPUT_BYTES_MAX) {
+        channel_unsent(upstream->channel) + message.len > OUTPUT_BYTES_MAX) {
         return UPSTREAM_FULL;
     }
     if (upstream_is_slow(upstream, now_us)) {
@@ -474,8 +377,8 @@ upstream_is_failing(const Upstream *upstream)
 void
 upstream_free(Upstream *upstream)
 {
-    if (upstream->connection != NULL) {
-        connection_drop(upstream);
+    if (upstream->channel != NULL) {
+        g_clear_pointer(&upstream->channel, channel_free);
     }
     calls_lose(upstream, "is not waited for: the router is stopping");
     g_free(upstream->ring);

@@ -13,10 +13,8 @@
  * whose CA was taken away; certificates are for what they are used as.
  *
  * OpenSSL, the TLS library that everything else on the system is patched
- * with. On the sockets of server and client it runs as it is (tls_stream.h):
- * they have loops of their own, and a bufferevent in between would change the
- * path of plain text too. The router's connections to cells are bufferevents
- * already: there libevent_openssl takes a tls_session().
+ * with. It runs on our sockets as it is (tls_stream.h): their loops are our
+ * own, and a bufferevent in between would change the path of plain text too.
  */
 #pragma once
 
