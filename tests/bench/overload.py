@@ -6,7 +6,6 @@ times as much as another can answer.
 """
 import collections
 import json
-import os
 import subprocess
 import time
 
@@ -24,19 +23,6 @@ ABUSES = {
     "timelines": ("--limit", "100", "--mix", "timeline=100"),
     "most_follows": ("--limit", "100"),
 }
-
-
-def urgent():
-    """In the child: before the abuser on the generator's core, as root.
-
-    Not a real-time class: of those Linux takes 50 ms of every second for
-    others, which then look like 50 ms of the server's.
-    """
-    serving.pin_load()
-    try:
-        os.nice(-20)
-    except PermissionError:
-        pass
 
 
 class Overload:
@@ -67,7 +53,7 @@ class Overload:
     def load(self, *args):
         """A run of it; its JSON."""
         done = subprocess.run(self.command(*args), check=True, text=True,
-                              stdout=subprocess.PIPE, preexec_fn=urgent)
+                              stdout=subprocess.PIPE, preexec_fn=serving.pin_first)
         return json.loads(done.stdout)
 
     # ---- F23 ----
