@@ -19,7 +19,6 @@
 #include "cell/followers.h"
 #include "cell/highwater.h"
 #include "cell/tailfile.h"
-#include "firehose/partition.h"
 #include "ops/kit/ensure.h"
 #include "ops/kit/error.h"
 #include "ops/kit/logger.h"
@@ -125,29 +124,14 @@ ingest_set_aside(Ingest *ingest, const LogRecord *record,
     return outcome;
 }
 
-/* Whether the record is in the partition of its acting user: all events that
-   set a fact are in one partition's order. */
-static gboolean
-ingest_in_place(Ingest *ingest, const LogRecord *record, const Event *event)
-{
-    guint8 key[PARTITION_KEY_BYTES];
-    partition_key(event->user, key);
-    return partition_of(key, sizeof key, ingest->state->identity.partitions) ==
-           record->partition;
-}
-
 static FactOutcome
 ingest_record(Ingest *ingest, const LogRecord *record)
 {
-    static const EventFault misplaced = {"record.partition",
-                                         "is not that of the event's user", -1};
     Event event;
     EventFault fault;
-    if (!event_decode(record->value.data, record->value.len, &event, &fault)) {
+    if (!event_of_record(record, ingest->state->identity.partitions, &event,
+                         &fault)) {
         return ingest_set_aside(ingest, record, &fault);
-    }
-    if (!ingest_in_place(ingest, record, &event)) {
-        return ingest_set_aside(ingest, record, &misplaced);
     }
     state_add(ingest->state, METRIC_EVENTS + (guint)event.kind - 1, 1);
     ingest->as_of = MAX(ingest->as_of, event.id.v);

@@ -3,9 +3,9 @@
  * the log keeps it, cells decode it (event_decode). Both ends run the same
  * two steps: read the structure (here), then check what is in it
  * (event_check.c). A cell checks
- * again because anybody may write to the topic, and every cell must refuse
- * the same records (I8); so nothing here looks at a clock, a setting or the
- * state.
+ * again, and where the record lies (event_of_record), because anybody may write
+ * to the topic, and every cell must refuse the same records (I8); so nothing
+ * here looks at a clock, a setting or the state.
  *
  * Stamping makes one canonical encoding: version, id, kind and user; the
  * other fields as they came, in their order; the post last, itself with id,
@@ -20,6 +20,7 @@
 #include "firehose/event.h"
 
 #include "firehose/event_private.h"
+#include "firehose/partition.h"
 #include "ops/kit/ensure.h"
 
 #include <string.h>
@@ -353,6 +354,26 @@ event_stamp(WireBytes in, EventId id, GByteArray *out, Event *ret_event,
                            EVENT_BYTES_MAX);
     }
     ensure(event_read(stamped, ret_event, ret_fault));
+    return TRUE;
+}
+
+gboolean
+event_of_record(const LogRecord *record, guint partitions, Event *ret_event,
+                EventFault *ret_fault)
+{
+    static const EventFault misplaced = {"record.partition",
+                                         "is not that of the event's user", -1};
+    guint8 key[PARTITION_KEY_BYTES];
+
+    if (!event_decode(record->value.data, record->value.len, ret_event,
+                      ret_fault)) {
+        return FALSE;
+    }
+    partition_key(ret_event->user, key);
+    if (partition_of(key, sizeof key, partitions) != record->partition) {
+        *ret_fault = misplaced;
+        return FALSE;
+    }
     return TRUE;
 }
 

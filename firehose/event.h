@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "firehose/log.h"
 #include "thrift/id.h"
 #include "thrift/limits.h"
 #include "thrift/wire.h"
@@ -93,6 +94,17 @@ typedef struct EventFault {
  */
 gboolean event_decode(const void *data, gsize len, Event *ret_event,
                       EventFault *ret_fault);
+
+/**
+ * event_of_record() - the event of a record of the log
+ *
+ * @partitions: of the log.
+ * Effect: as event_decode(); FALSE, too, where the record is not in the
+ *         partition of the event's user: all that one user does is in one
+ *         partition's order, and every consumer refuses the same records.
+ */
+gboolean event_of_record(const LogRecord *record, guint partitions,
+                         Event *ret_event, EventFault *ret_fault);
 
 /**
  * event_stamp() - turn what a client sent into what is logged

@@ -206,8 +206,8 @@ tap_take(Tap *tap, TapItem *ret_item)
             continue;
         }
         ret_item->record = record;
-        ret_item->decoded = event_decode(record->value.data, record->value.len,
-                                         &ret_item->event, &ret_item->fault);
+        ret_item->decoded = event_of_record(record, tap->partitions,
+                                            &ret_item->event, &ret_item->fault);
         if (!ret_item->decoded || is_wanted(&tap->options, &ret_item->event)) {
             return TRUE;
         }

@@ -10,6 +10,7 @@
  * remove; a second run finds the log and fills nothing.
  */
 #include "firehose/event.h"
+#include "firehose/partition.h"
 #include "firehose/position.h"
 #include "firehose/streams.h"
 #include "ops/kit/daemon.h"
@@ -66,7 +67,8 @@ append_wait(Log *log, const LogEntry *entries, gsize n)
     pthread_mutex_unlock(&waiting.mutex);
 }
 
-static void
+/* Its partition. */
+static guint
 put_event(GByteArray *out, guint64 i)
 {
     guint dice = (guint)(i * 7 % 10);
@@ -75,6 +77,7 @@ put_event(GByteArray *out, guint64 i)
                                 : EVENT_POST;
     gint64 id = (G_GINT64_CONSTANT(1764000000000) << 21) + (gint64)(i << 8);
     g_autoptr(GByteArray) in = g_byte_array_new();
+    guint8 key[PARTITION_KEY_BYTES];
     EventFault fault;
     Event event;
 
@@ -90,6 +93,8 @@ put_event(GByteArray *out, guint64 i)
     wire_write_stop(in);
     ensure(event_stamp((WireBytes){in->data, in->len}, (EventId){id}, out,
                        &event, &fault));
+    partition_key(event.user, key);
+    return partition_of(key, sizeof key, PARTITIONS);
 }
 
 static void
@@ -97,18 +102,17 @@ fill_batch(Log *log, guint64 from)
 {
     g_autoptr(GByteArray) arena = g_byte_array_sized_new(BATCH * 256);
     LogEntry entries[BATCH];
-    guint ends[BATCH];
+    guint ends[BATCH], partitions[BATCH];
 
     for (guint i = 0; i < BATCH; i++) {
-        put_event(arena, from + i);
+        partitions[i] = put_event(arena, from + i);
         ends[i] = arena->len;
     }
     for (guint i = 0; i < BATCH; i++) {
         guint begin = i == 0 ? 0 : ends[i - 1];
 
-        entries[i] = (LogEntry){(guint)(from + i) % PARTITIONS,
-                                {NULL, 0},
-                                {arena->data + begin, ends[i] - begin}};
+        entries[i] = (LogEntry){
+            partitions[i], {NULL, 0}, {arena->data + begin, ends[i] - begin}};
     }
     append_wait(log, entries, BATCH);
 }

@@ -7,6 +7,7 @@
 #include "firehose/streams.h"
 
 #include "firehose/event.h"
+#include "firehose/partition.h"
 #include "firehose/position.h"
 #include "ops/kit/daemon.h"
 #include "tests/kit/log_behaviours.h"
@@ -17,6 +18,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define PARTITIONS 2
+/* Who posts all of it. */
+#define USER 5
 #define STREAMS 2
 #define STALL_MS 300
 #define BIG_BODY 60000
@@ -37,7 +41,7 @@ static void
 town_begin(Town *town, LogCluster *cluster, gint64 retention_ms, guint stall_ms)
 {
     const LogTopic topic = {
-        .name = "t", .partitions = 2, .retention_ms = retention_ms};
+        .name = "t", .partitions = PARTITIONS, .retention_ms = retention_ms};
     StreamsOptions options = {
         .host = "127.0.0.1", .streams_max = STREAMS, .stall_ms = stall_ms};
     g_autoptr(GError) error = NULL;
@@ -71,6 +75,15 @@ town_end(Town *town)
     }
 }
 
+static guint
+partition_of_user(void)
+{
+    guint8 key[PARTITION_KEY_BYTES];
+
+    partition_key((UserId){USER}, key);
+    return partition_of(key, sizeof key, PARTITIONS);
+}
+
 /* @n posts with a body of @body_len bytes, in one append. */
 static void
 put_posts(Town *town, gsize body_len, guint n)
@@ -84,7 +97,7 @@ put_posts(Town *town, gsize body_len, guint n)
     Event event;
 
     wire_field_i32(in, EVENT_FIELD_KIND, EVENT_POST);
-    wire_field_i64(in, EVENT_FIELD_USER, 5);
+    wire_field_i64(in, EVENT_FIELD_USER, USER);
     wire_write_field(in, WIRE_STRUCT, EVENT_FIELD_POST);
     wire_field_string(in, 4, body);
     wire_write_stop(in);
@@ -92,7 +105,7 @@ put_posts(Town *town, gsize body_len, guint n)
     g_assert_true(event_stamp((WireBytes){in->data, in->len}, (EventId){9}, out,
                               &event, &fault));
     for (guint i = 0; i < n; i++) {
-        entries[i].partition = 1;
+        entries[i].partition = partition_of_user();
         entries[i].value = (WireBytes){out->data, out->len};
     }
     log_append_wait(town->log, entries, n, &answer);
@@ -299,7 +312,8 @@ test_expired(void)
     fd = ask(&town, "?since=earliest&or_earliest=1");
     while (first < BIG_EVENTS) {
         g_usleep(20000);
-        g_assert_true(log_bounds(town.log, 1, &first, &end, NULL));
+        g_assert_true(
+            log_bounds(town.log, partition_of_user(), &first, &end, NULL));
     }
     read_until(fd, text, NULL);
     g_assert_nonnull(strstr(text->str, "\"kind\":\"stopped\",\"reason\":"));

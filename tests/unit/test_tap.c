@@ -6,6 +6,7 @@
  */
 #include "firehose/tap.h"
 
+#include "firehose/partition.h"
 #include "firehose/shelf.h"
 #include "tests/kit/log_behaviours.h"
 
@@ -20,7 +21,7 @@
 /* A record, as the plain look has it. */
 typedef struct Seen {
     gint64 time_ms;
-    gint32 kind; /* 0: cannot be decoded */
+    gint32 kind; /* 0: cannot be decoded, or lies where it should not */
     gint64 user;
 } Seen;
 
@@ -31,10 +32,19 @@ typedef struct Bench {
     GRand *dice;
 } Bench;
 
+static guint
+partition_of_user(gint64 user)
+{
+    guint8 key[PARTITION_KEY_BYTES];
+
+    partition_key((UserId){user}, key);
+    return partition_of(key, sizeof key, PARTITIONS);
+}
+
 static void
 put_random(Bench *bench)
 {
-    guint partition = (guint)g_rand_int_range(bench->dice, 0, PARTITIONS);
+    guint partition;
     Seen seen = {.kind = g_rand_int_range(bench->dice, 4, 6),
                  .user = g_rand_int_range(bench->dice, 1, USERS + 1)};
     g_autoptr(GByteArray) value = g_byte_array_new();
@@ -48,6 +58,11 @@ put_random(Bench *bench)
         wire_write_stop(value);
     } else {
         seen.kind = 0;
+    }
+    partition = partition_of_user(seen.user);
+    if (g_rand_int_range(bench->dice, 0, 20) == 0) {
+        seen.kind = 0;
+        partition = (partition + 1) % PARTITIONS;
     }
     log_append_wait(
         bench->log,
