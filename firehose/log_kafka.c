@@ -435,54 +435,67 @@ kafka_client_make(KafkaClient *client, const LogTopic *wanted, GError **error)
 }
 
 /* The settings in the answer to DescribeConfigs, by name. */
-static GHashTable *
-read_settings(const KafkaClient *client, rd_kafka_event_t *answer,
-              GError **error)
+static rd_kafka_resp_err_t
+read_settings(rd_kafka_event_t *answer, GHashTable **ret_settings)
 {
-    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
     const rd_kafka_ConfigResource_t **resources;
     const rd_kafka_ConfigEntry_t **entries;
-    GHashTable *settings;
+    rd_kafka_resp_err_t err = rd_kafka_event_error(answer);
     gsize n;
 
-    if (answer != NULL) {
-        err = rd_kafka_event_error(answer);
-    }
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        resources = rd_kafka_DescribeConfigs_result_resources(
-            rd_kafka_event_DescribeConfigs_result(answer), &n);
-        ensure(n == 1);
-        err = rd_kafka_ConfigResource_error(resources[0]);
-    }
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        fail_request(client, "reading its settings", err, error);
-        return NULL;
+        return err;
     }
-    settings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    resources = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(answer), &n);
+    ensure(n == 1);
+    err = rd_kafka_ConfigResource_error(resources[0]);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return err;
+    }
+    *ret_settings =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     entries = rd_kafka_ConfigResource_configs(resources[0], &n);
     for (gsize i = 0; i < n; i++) {
-        g_hash_table_insert(settings,
+        g_hash_table_insert(*ret_settings,
                             g_strdup(rd_kafka_ConfigEntry_name(entries[i])),
                             g_strdup(rd_kafka_ConfigEntry_value(entries[i])));
     }
-    return settings;
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* Asks once. */
+static rd_kafka_resp_err_t
+ask_settings(KafkaClient *client, GHashTable **ret_settings)
+{
+    rd_kafka_queue_t *answers = rd_kafka_queue_new(client->producer);
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, client->name);
+    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_event_t *answer;
+
+    rd_kafka_DescribeConfigs(client->producer, &resource, 1, NULL, answers);
+    rd_kafka_ConfigResource_destroy(resource);
+    answer = await_admin(client, answers);
+    if (answer != NULL) {
+        err = read_settings(answer, ret_settings);
+        rd_kafka_event_destroy(answer);
+    }
+    return err;
 }
 
 GHashTable *
 kafka_client_settings(KafkaClient *client, GError **error)
 {
-    rd_kafka_queue_t *answers = rd_kafka_queue_new(client->producer);
-    rd_kafka_ConfigResource_t *resource =
-        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, client->name);
-    rd_kafka_event_t *answer;
-    GHashTable *settings;
+    gint64 until_us = request_until_us(client);
+    GHashTable *settings = NULL;
+    rd_kafka_resp_err_t err;
 
-    rd_kafka_DescribeConfigs(client->producer, &resource, 1, NULL, answers);
-    rd_kafka_ConfigResource_destroy(resource);
-    answer = await_admin(client, answers);
-    settings = read_settings(client, answer, error);
-    if (answer != NULL) {
-        rd_kafka_event_destroy(answer);
+    do {
+        err = ask_settings(client, &settings);
+    } while (wait_to_retry(err, until_us));
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        fail_request(client, "reading its settings", err, error);
     }
     return settings;
 }
