@@ -340,12 +340,12 @@ apply_main(gpointer user_data)
 
 Apply *
 apply_start(const ApplyOptions *options, State *state, Log *firehose,
-            const guint64 *next)
+            LogEnds *ends, const guint64 *next)
 {
     Apply *apply = g_new0(Apply, 1);
     apply->options = *options;
     apply->state = state;
-    apply->ingest = ingest_new(state, firehose, next);
+    apply->ingest = ingest_new(state, firehose, ends, next);
     apply->checkpoint = checkpoint_new(state);
     apply->next = g_new0(guint64, state->identity.partitions);
     apply->checkpoint_us = g_get_monotonic_time();

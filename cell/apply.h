@@ -9,7 +9,7 @@
 #pragma once
 
 #include "cell/state.h"
-#include "firehose/log.h"
+#include "firehose/log_ends.h"
 
 typedef struct Apply Apply;
 
@@ -20,11 +20,12 @@ typedef struct ApplyOptions {
 /**
  * apply_start() - start the thread
  *
- * @firehose: borrowed, outlives the thread.
+ * @firehose, @ends: borrowed, outlive the thread; @ends may be NULL where the
+ *            log never makes anybody wait.
  * @next:     per partition, where to read from (state_open()); copied.
  */
 Apply *apply_start(const ApplyOptions *options, State *state, Log *firehose,
-                   const guint64 *next);
+                   LogEnds *ends, const guint64 *next);
 
 /**
  * apply_checkpoint() - have a tail checkpoint written now

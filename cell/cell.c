@@ -78,7 +78,7 @@ cell_tell(Section *section, gpointer user_data)
 }
 
 static void
-cell_add_status(Cell *cell, Log *firehose, Status *status)
+cell_add_status(Cell *cell, Status *status)
 {
     g_autofree char *name = g_strdup_printf("cell %u", cell->options.cell);
     g_autofree char *labels =
@@ -90,7 +90,6 @@ cell_add_status(Cell *cell, Log *firehose, Status *status)
         .tell = cell_tell,
         .user_data = cell,
     };
-    cell->ends = log_ends_start(firehose);
     status_add(status, &part);
 }
 
@@ -130,7 +129,8 @@ cell_open(Cell *cell, Log *firehose, MapFeed *feed, guint64 *ret_next,
         cell->options.host,     cell->options.port,
         cell->options.threads,  cell->options.connections_max,
         cell->options.queue_ms, cell->options.tls};
-    cell->serve = serve_start(&serve_options, cell->state, firehose, error);
+    cell->ends = log_ends_start(firehose);
+    cell->serve = serve_start(&serve_options, cell->state, cell->ends, error);
     return cell->serve != NULL;
 }
 
@@ -147,12 +147,13 @@ cell_start(const CellOptions *options, Log *firehose, MapFeed *feed,
         return NULL;
     }
     ApplyOptions apply_options = {options->checkpoint_s};
-    cell->apply = apply_start(&apply_options, cell->state, firehose, next);
+    cell->apply =
+        apply_start(&apply_options, cell->state, firehose, cell->ends, next);
     serve_set_apply(cell->serve, cell->apply);
     metrics_register(metrics, cell->state->metrics, METRIC_N);
     metrics_refresh(metrics, cell_refresh_metrics, cell);
     if (options->status != NULL) {
-        cell_add_status(cell, firehose, options->status);
+        cell_add_status(cell, options->status);
     }
     return cell;
 }
@@ -190,14 +191,14 @@ cell_ready(const Cell *cell)
 void
 cell_stop(Cell *cell)
 {
-    if (cell->ends != NULL) {
-        log_ends_stop(cell->ends);
-    }
     if (cell->serve != NULL) {
         serve_stop(cell->serve);
     }
     if (cell->apply != NULL) {
         apply_stop(cell->apply);
+    }
+    if (cell->ends != NULL) {
+        log_ends_stop(cell->ends);
     }
     if (cell->state != NULL) {
         state_close(cell->state);

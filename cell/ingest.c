@@ -33,6 +33,7 @@
 struct Ingest {
     State *state;        /* borrowed */
     Log *firehose;       /* borrowed */
+    LogEnds *ends;       /* borrowed; may be NULL */
     LogReader *reader;   /* NULL before it is open */
     StoreBatch *batch;   /* owned */
     Edges *edges;        /* owned */
@@ -42,6 +43,9 @@ struct Ingest {
     gint64 as_of;        /* newest event id applied */
     guint64 relieved;    /* users gone round for relief without success */
     gint64 end_check_us; /* when the log's end was last looked at */
+    gint64 asked_ms;     /* that by the wall clock */
+    guint64 ask;         /* its number while no answer has come; else 0 */
+    guint64 *end;        /* per partition, what the log has answered */
 };
 
 /* ---- one event ---- */
@@ -291,42 +295,72 @@ ingest_records(Ingest *ingest, const LogRecord *records, gsize n,
     return TRUE;
 }
 
+/* The log's ends at once, from a log that does not make us wait. */
+static LogEndsOutcome
+ingest_ask_log(Ingest *ingest)
+{
+    guint64 first;
+    for (guint i = 0; i < ingest->state->identity.partitions; i++) {
+        if (!log_bounds(ingest->firehose, i, &first, &ingest->end[i], NULL)) {
+            return LOG_ENDS_SILENT;
+        }
+    }
+    return LOG_ENDS_TOLD;
+}
+
+/* Likewise from one that may: asked now, taken when nothing comes again. */
+static LogEndsOutcome
+ingest_ask_ends(Ingest *ingest)
+{
+    if (ingest->ask == 0) {
+        ingest->ask = log_ends_ask(ingest->ends);
+    }
+    LogEndsOutcome outcome =
+        log_ends_take(ingest->ends, ingest->ask, ingest->end);
+    if (outcome != LOG_ENDS_WAIT) {
+        ingest->ask = 0;
+    }
+    return outcome;
+}
+
 /* Nothing came: are we at the end, or is the log silent (I10)? */
 static void
 ingest_idle(Ingest *ingest)
 {
     gint64 now_us = g_get_monotonic_time();
-    if (now_us - ingest->end_check_us < INGEST_END_CHECK_US) {
-        return;
-    }
-    ingest->end_check_us = now_us;
-    gint64 now_ms = g_get_real_time() / 1000;
-    for (guint i = 0; i < ingest->state->identity.partitions; i++) {
-        guint64 first;
-        guint64 end;
-        if (!log_bounds(ingest->firehose, i, &first, &end, NULL) ||
-            end != ingest->next[i]) {
+    if (ingest->ask == 0) {
+        if (now_us - ingest->end_check_us < INGEST_END_CHECK_US) {
             return;
         }
+        ingest->end_check_us = now_us;
+        ingest->asked_ms = g_get_real_time() / 1000;
     }
-    atomic_store(&ingest->state->fresh_at_ms, now_ms);
-    atomic_store(&ingest->state->at_end, TRUE);
+    LogEndsOutcome outcome =
+        ingest->ends != NULL ? ingest_ask_ends(ingest) : ingest_ask_log(ingest);
+    gsize bytes = ingest->state->identity.partitions * sizeof *ingest->end;
+    if (outcome == LOG_ENDS_TOLD &&
+        memcmp(ingest->end, ingest->next, bytes) == 0) {
+        atomic_store(&ingest->state->fresh_at_ms, ingest->asked_ms);
+        atomic_store(&ingest->state->at_end, TRUE);
+    }
 }
 
 /* ---- life ---- */
 
 Ingest *
-ingest_new(State *state, Log *firehose, const guint64 *next)
+ingest_new(State *state, Log *firehose, LogEnds *ends, const guint64 *next)
 {
     Ingest *ingest = g_new0(Ingest, 1);
     guint partitions = state->identity.partitions;
     ingest->state = state;
     ingest->firehose = firehose;
+    ingest->ends = ends;
     ingest->batch = state_batch_new(state);
     ingest->edges = edges_new(state->store);
     ingest->effects = effects_new(state);
     ingest->next = g_memdup2(next, partitions * sizeof *next);
     ingest->target = g_new0(guint64, partitions);
+    ingest->end = g_new0(guint64, partitions);
     ingest->as_of = atomic_load(&state->as_of);
     return ingest;
 }
@@ -342,6 +376,7 @@ ingest_free(Ingest *ingest)
     store_batch_free(ingest->batch);
     g_free(ingest->next);
     g_free(ingest->target);
+    g_free(ingest->end);
     g_free(ingest);
 }
 

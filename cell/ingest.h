@@ -15,7 +15,7 @@
 #pragma once
 
 #include "cell/state.h"
-#include "firehose/log.h"
+#include "firehose/log_ends.h"
 
 typedef struct Ingest Ingest;
 
@@ -28,11 +28,13 @@ typedef enum IngestOutcome {
 /**
  * ingest_new() - at @next, not reading yet
  *
- * @state, @firehose: borrowed, outlive it.
- * @next:             per partition, where to read from (state_open()); copied.
- * Thread:            one at a time, here and below.
+ * @state, @firehose, @ends: borrowed, outlive it.
+ * @ends:   of the log; NULL: whoever asks this log itself never waits.
+ * @next:   per partition, where to read from (state_open()); copied.
+ * Thread:  one at a time, here and below.
  */
-Ingest *ingest_new(State *state, Log *firehose, const guint64 *next);
+Ingest *ingest_new(State *state, Log *firehose, LogEnds *ends,
+                   const guint64 *next);
 void ingest_free(Ingest *ingest);
 
 /**

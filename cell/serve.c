@@ -32,7 +32,7 @@
 
 struct Serve {
     State *state;           /* borrowed */
-    Log *firehose;          /* borrowed */
+    LogEnds *ends;          /* borrowed */
     Server *server;         /* owned */
     Errands *admin;         /* owned; takes Requests */
     Waits *waits;           /* owned; calls with at_least */
@@ -371,16 +371,14 @@ status_write_partitions(Serve *serve, GByteArray *out)
 {
     State *state = serve->state;
     guint n = state->identity.partitions;
-    gboolean known = TRUE; /* ask no further where the log is silent */
+    g_autofree guint64 *end = g_new(guint64, n);
+    gboolean known = log_ends_get(serve->ends, end);
     wire_write_field(out, WIRE_LIST, 10);
     wire_write_list(out, WIRE_STRUCT, n);
     for (guint i = 0; i < n; i++) {
-        guint64 first;
-        guint64 end;
-        known = known && log_bounds(serve->firehose, i, &first, &end, NULL);
         wire_field_i32(out, 1, (gint32)i);
         wire_field_i64(out, 2, (gint64)atomic_load(&state->next[i]));
-        wire_field_i64(out, 3, known ? (gint64)end : -1);
+        wire_field_i64(out, 3, known ? (gint64)end[i] : -1);
         wire_write_stop(out);
     }
 }
@@ -531,12 +529,12 @@ static const ServerMethod serve_methods[] = {
 /* ---- life ---- */
 
 Serve *
-serve_start(const ServeOptions *options, State *state, Log *firehose,
+serve_start(const ServeOptions *options, State *state, LogEnds *ends,
             GError **error)
 {
     Serve *serve = g_new0(Serve, 1);
     serve->state = state;
-    serve->firehose = firehose;
+    serve->ends = ends;
     serve->admin = errands_start(serve_admin, serve, SERVE_ADMIN_QUEUE_MAX);
     serve->waits = waits_new(state, options->threads, serve);
     ServerOptions server_options = {

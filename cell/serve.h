@@ -24,10 +24,10 @@ typedef struct ServeOptions {
 /**
  * serve_start() - listen and answer
  *
- * @state, @firehose: borrowed, outlive it.
+ * @state, @ends: borrowed, outlive it.
  * Fails: as server_start().
  */
-Serve *serve_start(const ServeOptions *options, State *state, Log *firehose,
+Serve *serve_start(const ServeOptions *options, State *state, LogEnds *ends,
                    GError **error);
 
 /** serve_set_apply() - the apply thread to send checkpoints to; once. */

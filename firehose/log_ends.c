@@ -25,8 +25,9 @@ struct LogEnds {
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    guint64 asked;    /* looks so far */
-    guint64 answered; /* looks that a round has ended for */
+    guint64 asked;         /* looks so far */
+    guint64 answered;      /* looks that a round has ended for */
+    guint64 answered_well; /* of these, the last whose round was told all */
     gboolean stopping;
     gint64 told_us; /* when the log told @end; 0: never */
     LogEnd *end;    /* by partition */
@@ -60,6 +61,7 @@ go_round(LogEnds *ends, LogEnd *fresh)
             ends->end[i] = fresh[i];
         }
         ends->told_us = g_get_monotonic_time();
+        ends->answered_well = asked;
     }
     ends->answered = asked;
     pthread_cond_broadcast(&ends->changed);
@@ -102,18 +104,75 @@ log_ends_start(Log *log)
 }
 
 /* With the lock. */
-static void
+static guint64
+ask_anew(LogEnds *ends)
+{
+    pthread_cond_broadcast(&ends->changed);
+    return ++ends->asked;
+}
+
+/* With the lock. */
+static LogEndsOutcome
+take(const LogEnds *ends, guint64 ask, guint64 *ret_end)
+{
+    if (ends->answered < ask) {
+        return LOG_ENDS_WAIT;
+    }
+    if (ends->answered_well < ask) {
+        return LOG_ENDS_SILENT;
+    }
+    for (guint i = 0; i < ends->n; i++) {
+        ret_end[i] = ends->end[i].end;
+    }
+    return LOG_ENDS_TOLD;
+}
+
+/* With the lock; the number of the look. */
+static guint64
 look(LogEnds *ends)
 {
     gint64 until_us = g_get_monotonic_time() + LOOK_MS_MAX * 1000;
     const struct timespec until = {until_us / G_USEC_PER_SEC,
                                    until_us % G_USEC_PER_SEC * 1000};
-    guint64 mine = ++ends->asked;
+    guint64 mine = ask_anew(ends);
 
-    pthread_cond_broadcast(&ends->changed);
     while (ends->answered < mine &&
            pthread_cond_timedwait(&ends->changed, &ends->lock, &until) == 0) {
     }
+    return mine;
+}
+
+gboolean
+log_ends_get(LogEnds *ends, guint64 *ret_end)
+{
+    gboolean told;
+
+    pthread_mutex_lock(&ends->lock);
+    told = take(ends, look(ends), ret_end) == LOG_ENDS_TOLD;
+    pthread_mutex_unlock(&ends->lock);
+    return told;
+}
+
+guint64
+log_ends_ask(LogEnds *ends)
+{
+    guint64 ask;
+
+    pthread_mutex_lock(&ends->lock);
+    ask = ask_anew(ends);
+    pthread_mutex_unlock(&ends->lock);
+    return ask;
+}
+
+LogEndsOutcome
+log_ends_take(LogEnds *ends, guint64 ask, guint64 *ret_end)
+{
+    LogEndsOutcome outcome;
+
+    pthread_mutex_lock(&ends->lock);
+    outcome = take(ends, ask, ret_end);
+    pthread_mutex_unlock(&ends->lock);
+    return outcome;
 }
 
 void

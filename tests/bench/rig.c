@@ -130,7 +130,7 @@ rig_start(Rig *rig)
 {
     usage_pin(USAGE_SERVER_CORE);
     ApplyOptions options = {rig->checkpoint_s};
-    rig->apply = apply_start(&options, rig->state, rig->log, &rig->next);
+    rig->apply = apply_start(&options, rig->state, rig->log, NULL, &rig->next);
     usage_pin(USAGE_LOAD_CORE);
 }
 

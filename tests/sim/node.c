@@ -234,7 +234,7 @@ node_check_start(Node *node, const guint64 *next)
 static gboolean
 node_begin(Node *node, const guint64 *next, GError **error)
 {
-    node->ingest = ingest_new(node->state, node->log, next);
+    node->ingest = ingest_new(node->state, node->log, NULL, next);
     if (atomic_load(&node->state->home) == NULL &&
         !ingest_found(node->ingest, node->map, error)) {
         return FALSE;

@@ -247,7 +247,7 @@ rig_start(Rig *rig)
     rig->state = state_open(&options, next, &error);
     g_assert_no_error(error);
     ApplyOptions apply = {3600};
-    rig->apply = apply_start(&apply, rig->state, rig->log, next);
+    rig->apply = apply_start(&apply, rig->state, rig->log, NULL, next);
 }
 
 static void

@@ -51,7 +51,7 @@ rig_open(Rig *rig, gsize memory_bytes)
     };
     rig->state = state_open(&options, &next, &error);
     g_assert_no_error(error);
-    rig->ingest = ingest_new(rig->state, rig->log, &next);
+    rig->ingest = ingest_new(rig->state, rig->log, NULL, &next);
     if (atomic_load(&rig->state->home) == NULL) {
         g_autoptr(CellMap) map = map_new();
         g_assert_true(ingest_found(rig->ingest, map, NULL));
@@ -437,7 +437,7 @@ test_served_on(void)
     add_edge(&rig, EVENT_FOLLOW, 0, 0);
     add_post(&rig, 0);
     ApplyOptions options = {3600};
-    Apply *apply = apply_start(&options, rig.state, rig.log, &next);
+    Apply *apply = apply_start(&options, rig.state, rig.log, NULL, &next);
     for (guint i = 0; state_stopped(rig.state) == NULL; i++) {
         g_assert_cmpuint(i, <, 10000);
         add_post(&rig, 0);

@@ -82,11 +82,42 @@ test_nobody_applies(void)
     log_cluster_close(cluster);
 }
 
+/* Who asks and does not wait is told what held then or later. */
+static void
+test_ask(void)
+{
+    LogCluster *cluster = log_cluster_memory();
+    Log *log = log_open(cluster, &topic, TRUE, NULL);
+    LogEnds *ends = log_ends_start(log);
+    guint64 end[2] = {0};
+
+    for (guint64 i = 1; i <= 3; i++) {
+        append(log, 1);
+        guint64 ask = log_ends_ask(ends);
+
+        g_assert_cmpint(log_ends_take(ends, ask + 1, end), ==, LOG_ENDS_WAIT);
+        while (log_ends_take(ends, ask, end) == LOG_ENDS_WAIT) {
+            g_usleep(100);
+        }
+        g_assert_cmpint(log_ends_take(ends, ask, end), ==, LOG_ENDS_TOLD);
+        g_assert_cmpuint(end[0], ==, 0);
+        g_assert_cmpuint(end[1], ==, i);
+    }
+    append(log, 0);
+    g_assert_true(log_ends_get(ends, end));
+    g_assert_cmpuint(end[0], ==, 1);
+    g_assert_cmpuint(end[1], ==, 3);
+    log_ends_stop(ends);
+    log_close(log);
+    log_cluster_close(cluster);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/log_ends/ends", test_ends);
     g_test_add_func("/log_ends/nobody-applies", test_nobody_applies);
+    g_test_add_func("/log_ends/ask", test_ask);
     return g_test_run();
 }

@@ -129,7 +129,7 @@ rig_init(Rig *rig, guint32 seed)
     rig->state = state_open(&options, next, &error);
     g_assert_no_error(error);
     ApplyOptions apply = {.checkpoint_s = 1};
-    rig->apply = apply_start(&apply, rig->state, rig->log, next);
+    rig->apply = apply_start(&apply, rig->state, rig->log, NULL, next);
 }
 
 static void

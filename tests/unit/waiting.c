@@ -148,14 +148,14 @@ start_applying(Waiting *waiting, CellMap *map, const guint64 *next)
     g_autoptr(GError) error = NULL;
     static const ApplyOptions options = {.checkpoint_s = 3600};
     if (map == NULL) {
-        waiting->apply =
-            apply_start(&options, waiting->state, waiting->log, next);
+        waiting->apply = apply_start(&options, waiting->state, waiting->log,
+                                     waiting->ends, next);
         while (!atomic_load(&waiting->state->ready)) {
             g_usleep(200);
         }
         return;
     }
-    waiting->ingest = ingest_new(waiting->state, waiting->log, next);
+    waiting->ingest = ingest_new(waiting->state, waiting->log, NULL, next);
     ingest_found(waiting->ingest, map, &error);
     g_assert_no_error(error);
     ingest_open(waiting->ingest, &error);
@@ -191,7 +191,8 @@ waiting_set_up(Waiting *waiting, gboolean threaded)
     g_assert_no_error(error);
     ServeOptions serve = {
         .host = "127.0.0.1", .threads = threaded ? 2 : 1, .queue_ms = 60000};
-    waiting->serve = serve_start(&serve, waiting->state, waiting->log, &error);
+    waiting->ends = log_ends_start(waiting->log);
+    waiting->serve = serve_start(&serve, waiting->state, waiting->ends, &error);
     g_assert_no_error(error);
     start_applying(waiting, threaded ? NULL : map, next);
 }
@@ -202,6 +203,7 @@ waiting_tear_down(Waiting *waiting)
     g_clear_pointer(&waiting->serve, serve_stop);
     g_clear_pointer(&waiting->apply, apply_stop);
     g_clear_pointer(&waiting->ingest, ingest_free);
+    log_ends_stop(waiting->ends);
     state_close(waiting->state);
     mapfeed_stop(waiting->feed);
     log_close(waiting->log);

@@ -19,6 +19,7 @@ typedef struct Waiting {
     char *dir;
     LogCluster *cluster;
     Log *log;
+    LogEnds *ends;
     MapFeed *feed;
     State *state;
     Serve *serve;                       /* NULL: stopped */
