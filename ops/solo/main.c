@@ -45,6 +45,8 @@ static const Setting settings[] = {
     {"queue-ms", SETTING_INT, PLACE(queue_ms), "3", 1, 60000, "ms",
      "A call that would wait longer for its thread is refused as overloaded, "
      "where calls have been waiting for a while."},
+    {"cell-timeout-ms", SETTING_INT, PLACE(cell_timeout_ms), "2000", 1, 600000,
+     "ms", "The router waits so long for a cell's answer."},
     {"checkpoint-s", SETTING_INT, PLACE(checkpoint_s), "30", 1, 86400, "s",
      "Between two tail checkpoints of a cell."},
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",

@@ -26,7 +26,6 @@
 #include "router/router.h"
 
 #define CELL_HOST "127.0.0.1"
-#define CELL_TIMEOUT_MS 2000
 #define CELL_IN_FLIGHT_MAX 1024
 #define GATEWAY_NODE 0
 #define GATEWAY_PENDING_BYTES_MAX (64 * 1024 * 1024)
@@ -229,7 +228,7 @@ start_router(Solo *solo, GError **error)
         .threads = (guint)solo->options->threads,
         .connections_max = (guint)solo->options->connections_max,
         .queue_ms = (guint)solo->options->queue_ms,
-        .cell_timeout_ms = CELL_TIMEOUT_MS,
+        .cell_timeout_ms = (guint)solo->options->cell_timeout_ms,
         .cell_in_flight_max = CELL_IN_FLIGHT_MAX,
         .tls = solo->tls,
         .cell_tls = solo->cell_tls,

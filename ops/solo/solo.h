@@ -25,6 +25,7 @@ typedef struct SoloOptions {
     gint64 threads;
     gint64 connections_max; /* of the router and of each cell */
     gint64 queue_ms;        /* likewise */
+    gint64 cell_timeout_ms; /* of the router */
     gint64 checkpoint_s;
     gint64 memory_mb; /* of each cell; 0: cells share 60 % of the machine's */
     gint64 cache_mb;  /* of each cell */

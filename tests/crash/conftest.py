@@ -19,14 +19,26 @@ def pytest_addoption(parser):
                      help="of everything random (default: another each time)")
 
 
+def pytest_configure(config):
+    """One seed for all workers of pytest-xdist."""
+    given = config.getoption("--seed", None)
+    if hasattr(config, "workerinput"):
+        given = config.workerinput["seed"]
+    elif given is None:
+        given = random.SystemRandom().randrange(1 << 30)
+    config.stash[SEED] = given
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """A worker begins."""
+    node.workerinput["seed"] = node.config.stash[SEED]
+
+
 @pytest.fixture(scope="session")
 def seed(request):
     """Printed in the closing lines; --seed brings it back."""
-    given = request.config.getoption("--seed", None)
-    number = random.SystemRandom().randrange(1 << 30) if given is None \
-        else given
-    request.config.stash[SEED] = number
-    return number
+    return request.config.stash[SEED]
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +61,20 @@ def flips(request):
 
 SEED = pytest.StashKey()
 TALLY = pytest.StashKey()
+
+
+def pytest_sessionfinish(session):
+    """A worker's counts for the process that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = dict(
+            session.config.stash.get(TALLY, {}))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """A worker of pytest-xdist has ended, and this is what it counted."""
+    node.config.stash.setdefault(TALLY, collections.Counter()).update(
+        getattr(node, "workeroutput", {}).get("tally", {}))
 
 
 def pytest_terminal_summary(terminalreporter, config):

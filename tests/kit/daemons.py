@@ -5,9 +5,12 @@ has printed its "ready" line; it must end with status 0 on SIGTERM and leave no
 sanitizer report, and stop() holds it to that. The kernel kills it if the test
 process dies.
 """
+import contextlib
 import ctypes
+import itertools
 import os
 import pathlib
+import random
 import resource
 import signal
 import socket
@@ -21,6 +24,9 @@ ROOT = TESTS.parent
 BUILD = pathlib.Path(os.environ.get("COMB_BUILD_DIR", ROOT / "build/dev"))
 READY_S = 60
 STOP_S = 60
+# Below those that the kernel gives to whoever asks for any.
+PORTS = range(16384, 32768)
+WORKERS = 8
 REPORTS = ("Sanitizer", "runtime error:", "CRITICAL", " does not hold")
 
 PR_SET_PDEATHSIG = 1
@@ -32,11 +38,27 @@ def program(name):
     return BUILD / "bin" / name
 
 
+def _any_order():
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % WORKERS
+    ports = list(PORTS[worker::WORKERS])
+    random.SystemRandom().shuffle(ports)
+    return itertools.cycle(ports)
+
+
+_ports = _any_order()
+
+
 def free_port():
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has now, and that nobody else is given.
+
+    A daemon that was killed finds it free again: those that the kernel gives
+    to the near ends of connections are others, and so are those of other
+    workers of pytest-xdist.
+    """
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(directory):
@@ -61,8 +83,10 @@ def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-# They refuse calls that would wait too long for their thread.
-QUEUEING = ("comb-cell", "comb-router", "comb-solo")
+# How long they wait before they refuse: for their thread, and for a cell. A
+# loaded machine or a sanitizer is not what a test is about.
+PATIENCE = {"--queue-ms": ("60000", ("comb-cell", "comb-router", "comb-solo")),
+            "--cell-timeout-ms": ("40000", ("comb-router", "comb-solo"))}
 
 
 class Daemon:
@@ -71,9 +95,9 @@ class Daemon:
     def __init__(self, name, directory, *flags):
         self.name = name
         self.flags = [str(flag) for flag in flags]
-        if name in QUEUEING and "--queue-ms" not in self.flags:
-            # A loaded machine or a sanitizer is not what a test is about.
-            self.flags += ["--queue-ms", "60000"]
+        for flag, (value, names) in PATIENCE.items():
+            if name in names and flag not in self.flags:
+                self.flags += [flag, value]
         self.directory = pathlib.Path(directory)
         self.ports = {}
         self.process = None

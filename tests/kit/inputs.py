@@ -1,7 +1,6 @@
 """What the scenarios import: files of NDJSON and the oracle's view of them."""
-import dataclasses
+import functools
 import json
-import pathlib
 import subprocess
 import zlib
 
@@ -10,13 +9,23 @@ from daemons import ROOT
 from oracle import Oracle
 
 
-@dataclasses.dataclass
 class Input:
-    """A file of events."""
+    """A file of events; read when somebody asks for what is in it."""
 
-    path: pathlib.Path
-    lines: int
-    oracle: Oracle
+    def __init__(self, path):
+        self.path = path
+
+    @functools.cached_property
+    def lines(self):
+        """How many."""
+        with open(self.path, "rb") as lines:
+            return sum(1 for _ in lines)
+
+    @functools.cached_property
+    def oracle(self):
+        """What must come of them."""
+        with open(self.path, encoding="utf-8") as lines:
+            return Oracle().read(lines)
 
     def split(self, directory, parts):
         """The same lines in several files, in order."""
@@ -30,19 +39,11 @@ class Input:
         return files
 
 
-def open_input(path):
-    """An Input of a file that is there."""
-    with open(path, encoding="utf-8") as lines:
-        oracle = Oracle().read(lines)
-    with open(path, "rb") as lines:
-        return Input(path, sum(1 for _ in lines), oracle)
-
-
 def make_demo(path):
     """What quickstart imports: this machine's packages."""
     with open(path, "wb") as out:
         subprocess.run([ROOT / "ops/demo/debian-news"], stdout=out, check=True)
-    return open_input(path)
+    return Input(path)
 
 
 def is_kept(event, parts):
@@ -68,4 +69,4 @@ def make_mixed(path, demo, parts=5):
     with open(path, "w", encoding="utf-8") as out:
         out.writelines(line for _, line in placed)
     print(f"synthetic world of seed {synthetic.SEED}")
-    return open_input(path)
+    return Input(path)

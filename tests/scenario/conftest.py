@@ -1,4 +1,4 @@
-"""Fixtures of the scenarios: inputs once a session, Combs once a test."""
+"""Fixtures of the scenarios: inputs once a worker, Combs once a test."""
 import pytest
 
 import inputs
@@ -50,3 +50,18 @@ def cluster(tmp_path, broker):
 def stack(request):
     """Both ways to run a Comb."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def figure(record_property):
+    """figure(words): told in the closing lines, with the test's name."""
+    return lambda words: record_property("figure", words)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests have measured, in whichever worker."""
+    for report in terminalreporter.getreports("passed"):
+        for name, words in report.user_properties:
+            if name == "figure":
+                terminalreporter.write_line(
+                    f"{report.nodeid.split('::')[-1]}: {words}")

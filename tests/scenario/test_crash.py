@@ -155,7 +155,7 @@ class Publisher(threading.Thread):
 
 # (f) The broker is away for ten seconds: a clear error or a wait, no loss.
 def test_broker_stopped_during_import(cluster, broker, mixed):
-    world = inputs.open_input(mixed.path)
+    world = inputs.Input(mixed.path)
     author = world.oracle.users()[-1] - 1
     follow = {"kind": "follow", "id": 77 << 21, "user": author - 1,
               "target": author}

@@ -136,6 +136,7 @@ def test_stream_in_python(solo, tmp_path):
         solo.kill()
         time.sleep(0.3)
         solo.start()
+        consumer.wait(lambda: "again in" in consumer.log.read_text(), 1)
         publisher.wait_done(BATCHES // 2)
         consumer.kill()
         publisher.wait_done(BATCHES // 2 + 3)
@@ -148,7 +149,6 @@ def test_stream_in_python(solo, tmp_path):
         publisher.send([last])
         consumer.wait(lambda: rows(database)[0][0], len(WANTED) + 1)
     assert {one for one, in rows(database, "id")} == WANTED | {last.id}
-    assert "again in" in consumer.log.read_text()
 
 
 # A wrong parameter would be refused again: it ends.

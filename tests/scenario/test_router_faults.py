@@ -33,7 +33,6 @@ PAUSE_S = 0.02
 # processor; while the cell is hurt, its own users have little.
 DEADLINE_MS = 20000
 OWN_DEADLINE_MS = 1000
-CELL_TIMEOUT_MS = 40000
 WELL_S = 1.5
 FAULT_S = 6
 RECOVERY_S = 60
@@ -94,19 +93,12 @@ def ids(page):
     return [entry.post.id for entry in page.entries]
 
 
-def make_cluster(directory, bootstrap):
-    """Three cells, and a router that is patient with them."""
-    cluster = Cluster(directory, bootstrap, cells=CELLS)
-    cluster.router_daemon.flags += ["--cell-timeout-ms", str(CELL_TIMEOUT_MS)]
-    return cluster
-
-
 @pytest.fixture(scope="module", name="town")
 def make_town(tmp_path_factory):
     directory = tmp_path_factory.mktemp("faults")
     lines = write_world(directory / "world.ndjson")
     with KafkaBroker() as broker, \
-            make_cluster(directory, broker.bootstrap) as cluster:
+            Cluster(directory, broker.bootstrap, cells=CELLS) as cluster:
         cluster.run_import(directory / "world.ndjson")
         cluster.wait_applied(lines)
         yield Town(cluster)
@@ -240,7 +232,7 @@ def check_own(during):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_others_see_nothing(town, fault, capsys):
+def test_others_see_nothing(town, fault, figure):
     with Load(town) as load:
         well = load.ask_for(WELL_S)
         load.own_deadline_ms = OWN_DEADLINE_MS
@@ -250,11 +242,10 @@ def test_others_see_nothing(town, fault, capsys):
         wait_well(town)
         again = load.ask_for(WELL_S)
     before, during = load.within(well), load.between(ill)
-    with capsys.disabled():
-        print(f"\n{fault}: others' p99 {p99_ms(others(before)):.1f} ms before,"
-              f" {p99_ms(others(during)):.1f} ms during; the hurt cell's: "
-              f"{sum(not one.refusal for one in own(during))} good, "
-              f"{sum(bool(one.refusal) for one in own(during))} refused")
+    figure(f"others' p99 {p99_ms(others(before)):.1f} ms before, "
+           f"{p99_ms(others(during)):.1f} ms during; the hurt cell's: "
+           f"{sum(not one.refusal for one in own(during))} good, "
+           f"{sum(bool(one.refusal) for one in own(during))} refused")
     assert not load.wrong
     assert not [one.refusal for one in before if one.refusal]
     # The whole time, with the fault's beginning and end.
