@@ -5,6 +5,7 @@ Over librdkafka, which is there because Comb needs it; no Python package is.
 import ctypes
 
 TOPIC = "comb.firehose.v1"
+CONTROL_TOPIC = "comb.control.v1"
 PRODUCER = 0
 COPY = 2
 FLUSH_MS = 20000

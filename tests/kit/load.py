@@ -5,6 +5,7 @@ then on it must be there. What was not acknowledged may or may not have been
 taken; settle() publishes it again with the same ids, and by I1 that makes no
 difference.
 """
+import collections
 import random
 import threading
 import time
@@ -25,6 +26,7 @@ LATE, TWICE = 10, 3
 LATE_MAX = 200
 SETTLE_S = 60
 CHECKPOINT_PAUSE_S = 0.15
+TICK_S = 0.05
 
 
 def to_event(told):
@@ -56,6 +58,11 @@ class Load:
         self._late = []
         self._unsure = []
 
+    @property
+    def unsure(self):
+        """How many events were told and not acknowledged."""
+        return len(self._unsure)
+
     def next_events(self, count):
         """More of the world; some comes late, some twice."""
         told = []
@@ -71,11 +78,14 @@ class Load:
             told.append(self._late.pop(at))
         return told
 
-    def publish(self, gateway, told):
-        """One call; what it does not acknowledge is kept for settle()."""
+    def publish(self, gateway, told, deadline_ms=5000):
+        """One call; what it does not acknowledge is kept for settle().
+
+        Answers why in words, for each event that was not taken.
+        """
         self._unsure += told
         results = gateway.publish([to_event(one) for one in told],
-                                  context(deadline_ms=5000))
+                                  context(deadline_ms=deadline_ms))
         del self._unsure[len(self._unsure) - len(told):]
         for one, result in zip(told, results):
             assert result.refused is None, f"{one}: {result.refused}"
@@ -85,6 +95,11 @@ class Load:
                 self.oracle.add(one)
             else:
                 self._unsure.append(one)
+        return [result.failed.reason for result in results if result.failed]
+
+    def hold(self, told):
+        """Keep events for settle()."""
+        self._unsure += told
 
     def tell(self, address, count):
         """So many events, all of them acknowledged."""
@@ -175,3 +190,56 @@ class Publisher:
             thread.join()
         if self._failure:
             raise self._failure
+
+
+class Steady:
+    """Publishes at a rate in the background, through any outage.
+
+    rate may be changed meanwhile. acknowledged has the time of each call all
+    of whose events were; reasons, in words and counted, why others were not.
+    """
+
+    def __init__(self, load, address, rate):
+        self.rate = rate
+        self.acknowledged = []
+        self.reasons = collections.Counter()
+        self._load, self._address = load, address
+        self._end = threading.Event()
+        self._failure = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            while not self._end.is_set():
+                try:
+                    with Client(Firehose, self._address) as gateway:
+                        self._publish(gateway)
+                except GONE as error:
+                    self.reasons[type(error).__name__] += 1
+                    self._end.wait(0.02)
+        except BaseException as failure:  # told by finish()
+            self._failure = failure
+
+    def _publish(self, gateway):
+        while not self._end.wait(TICK_S):
+            unsure = self._load.unsure
+            self._load.publish(gateway, self._load.next_events(
+                max(1, round(self.rate * TICK_S))))
+            if self._load.unsure == unsure:
+                self.acknowledged.append(time.monotonic())
+            else:
+                self.reasons["in results"] += 1
+
+    def longest_gap_s(self, begin):
+        """The longest time without an acknowledgement since begin."""
+        times = [begin, *(at for at in self.acknowledged if at > begin)]
+        return max(b - a for a, b in zip(times, times[1:]))
+
+    def finish(self):
+        """Stop; what was not acknowledged is published again."""
+        self._end.set()
+        self._thread.join()
+        if self._failure:
+            raise self._failure
+        self._load.settle(self._address)
