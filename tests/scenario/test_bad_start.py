@@ -15,7 +15,7 @@ from daemons import Daemon, free_port
 from kafka import KafkaBroker
 from stacks import Cluster, Solo
 
-CONNECT_S = 30
+CONNECT_MS, CONNECT_S = 1000, 30
 
 
 def refused(daemon, *words, code=1):
@@ -105,7 +105,8 @@ def test_cell_of_another_cell_and_log_on_kafka(tmp_path, broker):
 def test_missing_broker(tmp_path, name, flags):
     nobody = f"127.0.0.1:{free_port()}"
     daemon = Daemon(name, tmp_path, "--brokers", nobody, "--data-dir",
-                    tmp_path / "data", "--port", 0, "--admin-port", 0, *flags)
+                    tmp_path / "data", "--port", 0, "--admin-port", 0,
+                    "--connect-timeout-ms", CONNECT_MS, *flags)
     begin = time.monotonic()
     refused(daemon, nobody)
     assert time.monotonic() - begin < CONNECT_S
