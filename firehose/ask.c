@@ -1,13 +1,11 @@
 /*
- * The request's struct is walked once: of each field the range of its value is
- * noted, where the type is right. Then each field that is there is read and
- * checked; the first that is wrong is told by its name in the IDL.
+ * Each field that is there is read and checked; the first that is wrong is
+ * told by its name in the IDL.
  */
 #include "firehose/ask.h"
 
 #include "firehose/event.h"
-
-#include <string.h>
+#include "firehose/given.h"
 
 /* Fields of struct FetchRequest. */
 enum {
@@ -18,7 +16,9 @@ enum {
     ASK_AUTHORS = 5,
     ASK_MAX_EVENTS = 6,
     ASK_WAIT_MS = 7,
+    ASK_CLIENT = 8,
 };
+
 static gboolean
 refuse(const Ask *ask, const char *field, const char *reason, gint64 limit)
 {
@@ -30,15 +30,10 @@ static gboolean
 read_since(Ask *ask, WireBytes text)
 {
     g_autofree char *since = g_strndup((const char *)text.data, text.len);
-    gboolean or_earliest = ask->place.or_earliest;
     PlaceFault fault;
 
-    if (!place_parse(since, ask->place.now_ms, &ask->place, &fault)) {
-        return refuse(ask, "request.since", fault.reason, fault.limit);
-    }
-    ask->place.or_earliest = or_earliest;
-    ask->tap.floor_ms = place_floor_ms(&ask->place);
-    return TRUE;
+    return place_parse(since, ask->place.now_ms, &ask->place, &fault) ||
+           refuse(ask, "request.since", fault.reason, fault.limit);
 }
 
 static gboolean
@@ -85,55 +80,6 @@ read_authors(Ask *ask, WireReader *reader)
     return TRUE;
 }
 
-/* The encoded values of the request's fields, by id; of the right type. */
-typedef struct Given {
-    FrameField field[ASK_WAIT_MS + 1];
-} Given;
-
-static gboolean
-read_fields(const Ask *ask, Given *ret_given)
-{
-    static const WireType types[ASK_WAIT_MS + 1] = {
-        [ASK_SINCE] = WIRE_BINARY,     [ASK_POSITION] = WIRE_BINARY,
-        [ASK_OR_EARLIEST] = WIRE_BOOL, [ASK_KINDS] = WIRE_LIST,
-        [ASK_AUTHORS] = WIRE_LIST,     [ASK_MAX_EVENTS] = WIRE_I32,
-        [ASK_WAIT_MS] = WIRE_I32,
-    };
-    WireReader reader;
-    WireField field;
-
-    memset(ret_given, 0, sizeof *ret_given);
-    if (!frame_struct(request_frame(ask->request), 2, &reader)) {
-        return refuse(ask, "request", "is missing", -1);
-    }
-    while (wire_read_field(&reader, &field)) {
-        WireBytes value = wire_read_value(&reader, field.type);
-
-        if (field.id < ASK_SINCE || field.id > ASK_WAIT_MS) {
-            continue;
-        }
-        if (field.type != types[field.id]) {
-            return refuse(ask, "request", "has a field of the wrong type",
-                          field.id);
-        }
-        ret_given->field[field.id] = (FrameField){field.type, value};
-    }
-    return TRUE;
-}
-
-/* TRUE and a reader on the value of field @id, where it is there. */
-static gboolean
-has(const Given *given, guint id, WireReader *ret_reader)
-{
-    const FrameField *field = &given->field[id];
-
-    if (field->type == WIRE_STOP) {
-        return FALSE;
-    }
-    wire_reader_init(ret_reader, field->value.data, field->value.len);
-    return TRUE;
-}
-
 /* A copy: the deadline may answer, and the request goes, while it is used. */
 static void
 read_position(Ask *ask, WireBytes bytes)
@@ -147,23 +93,37 @@ read_position(Ask *ask, WireBytes bytes)
 }
 
 static gboolean
+read_client(Ask *ask, const FrameField *value)
+{
+    if (ask->place.kind == PLACE_POSITION) {
+        return refuse(ask, "request.client_id", "does not go with position",
+                      -1);
+    }
+    ask->client = given_client(ask->request, "request.client_id", value);
+    ask->place.client = ask->client;
+    return ask->client != NULL;
+}
+
+static gboolean
 read_place(Ask *ask, const Given *given)
 {
     WireReader since;
     WireReader reader;
 
-    if (has(given, ASK_OR_EARLIEST, &reader)) {
+    if (given_has(given, ASK_OR_EARLIEST, &reader)) {
         ask->place.or_earliest = wire_read_bool(&reader);
     }
-    if (has(given, ASK_POSITION, &reader)) {
-        if (has(given, ASK_SINCE, &since)) {
+    if (given_has(given, ASK_POSITION, &reader)) {
+        if (given_has(given, ASK_SINCE, &since)) {
             return refuse(ask, "request.since", "does not go with position",
                           -1);
         }
         read_position(ask, wire_read_bytes(&reader));
     }
-    return !has(given, ASK_SINCE, &since) ||
-           read_since(ask, wire_read_bytes(&since));
+    return (!given_has(given, ASK_SINCE, &since) ||
+            read_since(ask, wire_read_bytes(&since))) &&
+           (given->field[ASK_CLIENT].type == WIRE_STOP ||
+            read_client(ask, &given->field[ASK_CLIENT]));
 }
 
 static gboolean
@@ -171,14 +131,14 @@ read_bounds(Ask *ask, const Given *given)
 {
     WireReader reader;
 
-    if (has(given, ASK_MAX_EVENTS, &reader)) {
+    if (given_has(given, ASK_MAX_EVENTS, &reader)) {
         ask->events_max = wire_read_i32(&reader);
     }
     if (ask->events_max < 1 || ask->events_max > FETCH_EVENTS_MAX) {
         return refuse(ask, "request.max_events", "must be from 1 to the limit",
                       FETCH_EVENTS_MAX);
     }
-    if (has(given, ASK_WAIT_MS, &reader)) {
+    if (given_has(given, ASK_WAIT_MS, &reader)) {
         ask->wait_ms = wire_read_i32(&reader);
     }
     return ask->wait_ms >= 0 ||
@@ -188,20 +148,31 @@ read_bounds(Ask *ask, const Given *given)
 gboolean
 ask_read(Request *request, Ask *ret_ask)
 {
+    static const WireType types[GIVEN_FIELD_MAX + 1] = {
+        [ASK_SINCE] = WIRE_BINARY,     [ASK_POSITION] = WIRE_BINARY,
+        [ASK_OR_EARLIEST] = WIRE_BOOL, [ASK_KINDS] = WIRE_LIST,
+        [ASK_AUTHORS] = WIRE_LIST,     [ASK_MAX_EVENTS] = WIRE_I32,
+        [ASK_WAIT_MS] = WIRE_I32,      [ASK_CLIENT] = WIRE_BINARY,
+    };
     Ask *ask = ret_ask;
     WireReader reader;
     Given given;
+    gboolean good;
 
     *ask = (Ask){
         .request = request,
         .place = {.kind = PLACE_NOW, .now_ms = g_get_real_time() / 1000},
-        .tap = {.floor_ms = G_MININT64, .until_ms = G_MAXINT64},
+        .tap = {.until_ms = G_MAXINT64},
         .events_max = FETCH_EVENTS_DEFAULT,
     };
-    return read_fields(ask, &given) && read_place(ask, &given) &&
-           (!has(&given, ASK_KINDS, &reader) || read_kinds(ask, &reader)) &&
-           (!has(&given, ASK_AUTHORS, &reader) || read_authors(ask, &reader)) &&
-           read_bounds(ask, &given);
+    good =
+        given_read(request, types, &given) && read_place(ask, &given) &&
+        (!given_has(&given, ASK_KINDS, &reader) || read_kinds(ask, &reader)) &&
+        (!given_has(&given, ASK_AUTHORS, &reader) ||
+         read_authors(ask, &reader)) &&
+        read_bounds(ask, &given);
+    ask->tap.floor_ms = place_floor_ms(&ask->place);
+    return good;
 }
 
 void
@@ -213,4 +184,5 @@ ask_clear(Ask *ask)
     if (ask->position != NULL) {
         g_bytes_unref(ask->position);
     }
+    g_free(ask->client);
 }

@@ -9,8 +9,9 @@
 
 typedef struct Ask {
     Request *request;  /* borrowed, for refusals */
-    Place place;       /* its position is in position */
+    Place place;       /* its position and client are the next two */
     GBytes *position;  /* a copy, so that the request may go; NULL: none */
+    char *client;      /* owned; NULL: none */
     TapOptions tap;    /* its authors are owned */
     gint32 events_max; /* 1 to FETCH_EVENTS_MAX */
     gint64 wait_ms;    /* 0 or more */

@@ -185,6 +185,9 @@ static const ServerMethod methods[] = {
     {"setCellMap", mapcalls_set},
     {"fetch", fetch_call},
     {"getPartitions", partitions_call},
+    {"commit", commit_call},
+    {"rewind", rewind_call},
+    {"getLag", lag_call},
     {NULL, NULL},
 };
 

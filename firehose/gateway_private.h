@@ -5,8 +5,9 @@
  *   publish.c   a batch of events from the call to the answer
  *   forms.c     createPost, follow, ...: one event each
  *   mapcalls.c  getCellMap, setCellMap
- *   consume.c   fetch, getPartitions: on threads that may wait for the log
- *               (ask.h reads what a fetch asks for)
+ *   blockingcall.h  what a call that waits for the log is: the next two
+ *   consume.c   fetch (ask.h reads what it asks for)
+ *   placecalls.c    getPartitions; commit, rewind, getLag
  */
 #pragma once
 
@@ -115,6 +116,15 @@ void fetch_call(Request *request, gpointer user_data);
 
 /** partitions_call() - the handler of getPartitions. */
 void partitions_call(Request *request, gpointer user_data);
+
+/** commit_call() - the handler of commit. */
+void commit_call(Request *request, gpointer user_data);
+
+/** rewind_call() - the handler of rewind. */
+void rewind_call(Request *request, gpointer user_data);
+
+/** lag_call() - the handler of getLag. */
+void lag_call(Request *request, gpointer user_data);
 
 /** mapcalls_get() - the handler of getCellMap. */
 void mapcalls_get(Request *request, gpointer user_data);

@@ -8,8 +8,12 @@
  */
 #include "firehose/log.h"
 
+#include "firehose/log_check.h"
 #include "firehose/log_driver.h"
 #include "ops/kit/ensure.h"
+#include "thrift/limits.h"
+
+#include <string.h>
 
 void
 log_cluster_close(LogCluster *cluster)
@@ -106,6 +110,54 @@ log_find_time(Log *log, guint partition, gint64 time_ms, guint64 *ret_offset,
     return log->driver->find_time(log, partition, MAX(time_ms, 0), ret_offset,
                                   error);
 }
+
+/* ---- places ---- */
+
+const char *
+log_client_fault(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    gsize len = strlen(name);
+
+    if (len == 0 || len > CLIENT_ID_BYTES_MAX || name[strspn(name, letters)]) {
+        return "is a name of 1 to so many letters, digits and . _ -";
+    }
+    return g_str_has_prefix(name, "comb.")
+               ? "begins with comb., as only our own names do"
+               : NULL;
+}
+
+gboolean
+log_place_load(Log *log, const char *client, guint64 *ret_next, GError **error)
+{
+    ensure(log_client_fault(client) == NULL);
+
+    return log->driver->place_load(log, client, ret_next, error);
+}
+
+gboolean
+log_place_store(Log *log, const char *client, const guint64 *next,
+                GError **error)
+{
+    ensure(log_client_fault(client) == NULL);
+
+    for (guint i = 0; i < log->partitions; i++) {
+        guint64 first;
+        guint64 end;
+
+        if (next[i] == LOG_NO_PLACE) {
+            continue;
+        }
+        if (!log_bounds(log, i, &first, &end, error) ||
+            !log_check_place(client, i, next[i], end, error)) {
+            return FALSE;
+        }
+    }
+    return log->driver->place_store(log, client, next, error);
+}
+
+/* ---- reading ---- */
 
 LogReader *
 log_reader_open(Log *log, const guint64 *next, const char *group,

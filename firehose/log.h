@@ -154,6 +154,45 @@ gboolean log_bounds(Log *log, guint partition, guint64 *ret_first,
 gboolean log_find_time(Log *log, guint partition, gint64 time_ms,
                        guint64 *ret_offset, GError **error);
 
+/* ---- places of consumers ---- */
+
+/* Where a consumer has committed nothing. */
+#define LOG_NO_PLACE G_MAXUINT64
+
+/**
+ * log_client_fault() - NULL, or why @name is no name of a consumer
+ *
+ * Effect: 1 to CLIENT_ID_BYTES_MAX letters, digits, points, dashes and
+ *         underscores; names that begin with "comb." are our own.
+ * Owns:   the reason is static.
+ */
+const char *log_client_fault(const char *name);
+
+/**
+ * log_place_load() - where consumer @client goes on
+ *
+ * @ret_next: per partition the offset after what it has committed, or
+ *         LOG_NO_PLACE. Whether the log has it still is for the caller to see.
+ * Effect: over Kafka the committed offsets of the consumer group of that name.
+ * Thread: any; it waits for the log.
+ * Fails:  COMB_ERROR_UNREACHABLE, _IO, _CORRUPT.
+ */
+gboolean log_place_load(Log *log, const char *client, guint64 *ret_next,
+                        GError **error);
+
+/**
+ * log_place_store() - note, durably, where @client goes on
+ *
+ * @next:  per partition; where LOG_NO_PLACE it stays as it is.
+ * Effect: all or nothing but for an uncertain outcome, when it may be stored.
+ * Thread: any; it waits for the log.
+ * Fails:  COMB_ERROR_GAP (past the end), COMB_ERROR_BUSY (the group has
+ *         members, through whom alone it is stored now), _UNREACHABLE, _FULL,
+ *         _IO.
+ */
+gboolean log_place_store(Log *log, const char *client, const guint64 *next,
+                         GError **error);
+
 /* ---- reading ---- */
 
 typedef struct LogRecord {

@@ -99,3 +99,27 @@ log_check_hole(const char *topic, guint partition, guint64 next, guint64 found,
                 topic, partition, next, found);
     return FALSE;
 }
+
+gboolean
+log_check_place(const char *client, guint partition, guint64 next, guint64 end,
+                GError **error)
+{
+    if (next <= end) {
+        return TRUE;
+    }
+    g_set_error(error, COMB_ERROR, COMB_ERROR_GAP,
+                "client '%s' partition %u: place %" G_GUINT64_FORMAT
+                " is past the end of the log, %" G_GUINT64_FORMAT,
+                client, partition, next, end);
+    return FALSE;
+}
+
+gboolean
+log_check_idle(const char *client, GError **error)
+{
+    g_set_error(error, COMB_ERROR, COMB_ERROR_BUSY,
+                "client '%s' has members that share the log now: they alone "
+                "commit its place, and others may once they have ended",
+                client);
+    return FALSE;
+}

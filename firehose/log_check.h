@@ -37,3 +37,10 @@ gboolean log_check_absent(const char *topic, GError **error);
  */
 gboolean log_check_hole(const char *topic, guint partition, guint64 next,
                         guint64 found, GError **error);
+
+/** log_check_place() - Fails: COMB_ERROR_GAP where @next is past @end. */
+gboolean log_check_place(const char *client, guint partition, guint64 next,
+                         guint64 end, GError **error);
+
+/** log_check_idle() - Fails: always, COMB_ERROR_BUSY: @client has members. */
+gboolean log_check_idle(const char *client, GError **error);

@@ -4,7 +4,8 @@
  * Each driver's structs begin with these; log.c checks arguments and calls
  * through. Contracts are those of log.h. What log.c has made sure of:
  * partitions are in range, appends have one entry or more, none over
- * LOG_RECORD_BYTES_MAX, times are not negative, @create names partitions.
+ * LOG_RECORD_BYTES_MAX, times are not negative, @create names partitions,
+ * clients have a name and places are not past the end.
  */
 #pragma once
 
@@ -21,6 +22,10 @@ typedef struct LogDriver {
                        guint64 *ret_end, GError **error);
     gboolean (*find_time)(Log *log, guint partition, gint64 time_ms,
                           guint64 *ret_offset, GError **error);
+    gboolean (*place_load)(Log *log, const char *client, guint64 *ret_next,
+                           GError **error);
+    gboolean (*place_store)(Log *log, const char *client, const guint64 *next,
+                            GError **error);
     LogReader *(*reader_open)(Log *log, const guint64 *next, const char *group,
                               GError **error);
     LogReadOutcome (*reader_next)(LogReader *reader, gint timeout_ms, gsize max,

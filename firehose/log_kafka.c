@@ -19,26 +19,17 @@
  */
 #include "firehose/log_kafka.h"
 
+#include "firehose/log_kafka_private.h"
 #include "firehose/log_kafka_rules.h"
 #include "ops/kit/ensure.h"
 #include "ops/kit/error.h"
 #include "ops/kit/logger.h"
 
-#include <librdkafka/rdkafka.h>
 #include <string.h>
 
 #define AREA "firehose.kafka"
 #define RETRY_US (50 * 1000)
 #define LOG_LEVEL_WARNING 4 /* syslog's, which librdkafka uses */
-
-struct KafkaClient {
-    char *name;              /* the topic's */
-    LogKafkaOptions options; /* its texts are borrowed */
-    rd_kafka_t *producer;    /* appends and looks up */
-    rd_kafka_topic_t *topic; /* of the producer; kafka_client_bind() */
-    KafkaDeliveryFunc delivered;
-    gpointer user_data; /* of delivered */
-};
 
 struct KafkaConsumer {
     const KafkaClient *client;
@@ -104,16 +95,16 @@ is_unreachable(rd_kafka_resp_err_t err)
            is_between_leaders(err);
 }
 
-static gint
-request_ms(const KafkaClient *client)
+gint
+kafka_request_ms(const KafkaClient *client)
 {
     return (gint)client->options.connect_timeout_ms;
 }
 
-static gint64
-request_until_us(const KafkaClient *client)
+gint64
+kafka_request_until_us(const KafkaClient *client)
 {
-    return g_get_monotonic_time() + (gint64)request_ms(client) * 1000;
+    return g_get_monotonic_time() + (gint64)kafka_request_ms(client) * 1000;
 }
 
 /* Brokers learn of a new topic, or leader, one after the other: a request may
@@ -132,10 +123,9 @@ wait_to_retry(rd_kafka_resp_err_t err, gint64 until_us)
     return TRUE;
 }
 
-/* FALSE, with what failed and why. */
-static gboolean
-fail_request(const KafkaClient *client, const char *what,
-             rd_kafka_resp_err_t err, GError **error)
+gboolean
+kafka_fail(const KafkaClient *client, const char *what, rd_kafka_resp_err_t err,
+           GError **error)
 {
     g_set_error(error, COMB_ERROR,
                 is_unreachable(err) ? COMB_ERROR_UNREACHABLE : COMB_ERROR_IO,
@@ -349,7 +339,7 @@ kafka_client_look(KafkaClient *client, KafkaTopicFacts *ret_facts,
         return FALSE;
     }
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return fail_request(client, "looking up topics", err, error);
+        return kafka_fail(client, "looking up topics", err, error);
     }
     memset(ret_facts, 0, sizeof *ret_facts);
     for (gint i = 0; i < all->topic_cnt; i++) {
@@ -367,11 +357,11 @@ set_new_topic(const char *name, const char *value, gpointer topic)
     rd_kafka_NewTopic_set_config(topic, name, value);
 }
 
-/* The answer to an admin request, whose options and queue it frees. */
-static rd_kafka_event_t *
-await_admin(const KafkaClient *client, rd_kafka_queue_t *answers)
+rd_kafka_event_t *
+kafka_await_admin(const KafkaClient *client, rd_kafka_queue_t *answers)
 {
-    rd_kafka_event_t *answer = rd_kafka_queue_poll(answers, request_ms(client));
+    rd_kafka_event_t *answer =
+        rd_kafka_queue_poll(answers, kafka_request_ms(client));
 
     rd_kafka_queue_destroy(answers);
     return answer;
@@ -401,8 +391,7 @@ check_created(const KafkaClient *client, rd_kafka_event_t *answer,
         err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
         return TRUE;
     }
-    return fail_request(client, words == NULL ? "making it" : words, err,
-                        error);
+    return kafka_fail(client, words == NULL ? "making it" : words, err, error);
 }
 
 gboolean
@@ -426,7 +415,7 @@ kafka_client_make(KafkaClient *client, const LogTopic *wanted, GError **error)
     log_kafka_rules_each(wanted, set_new_topic, topic);
     rd_kafka_CreateTopics(client->producer, &topic, 1, NULL, answers);
     rd_kafka_NewTopic_destroy(topic);
-    answer = await_admin(client, answers);
+    answer = kafka_await_admin(client, answers);
     made = check_created(client, answer, error);
     if (answer != NULL) {
         rd_kafka_event_destroy(answer);
@@ -476,7 +465,7 @@ ask_settings(KafkaClient *client, GHashTable **ret_settings)
 
     rd_kafka_DescribeConfigs(client->producer, &resource, 1, NULL, answers);
     rd_kafka_ConfigResource_destroy(resource);
-    answer = await_admin(client, answers);
+    answer = kafka_await_admin(client, answers);
     if (answer != NULL) {
         err = read_settings(answer, ret_settings);
         rd_kafka_event_destroy(answer);
@@ -487,7 +476,7 @@ ask_settings(KafkaClient *client, GHashTable **ret_settings)
 GHashTable *
 kafka_client_settings(KafkaClient *client, GError **error)
 {
-    gint64 until_us = request_until_us(client);
+    gint64 until_us = kafka_request_until_us(client);
     GHashTable *settings = NULL;
     rd_kafka_resp_err_t err;
 
@@ -495,7 +484,7 @@ kafka_client_settings(KafkaClient *client, GError **error)
         err = ask_settings(client, &settings);
     } while (wait_to_retry(err, until_us));
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        fail_request(client, "reading its settings", err, error);
+        kafka_fail(client, "reading its settings", err, error);
     }
     return settings;
 }
@@ -503,12 +492,13 @@ kafka_client_settings(KafkaClient *client, GError **error)
 char *
 kafka_client_identity(KafkaClient *client, GError **error)
 {
-    char *cluster_id = rd_kafka_clusterid(client->producer, request_ms(client));
+    char *cluster_id =
+        rd_kafka_clusterid(client->producer, kafka_request_ms(client));
     char *identity;
 
     if (cluster_id == NULL) {
-        fail_request(client, "reading the cluster's id",
-                     RD_KAFKA_RESP_ERR__TIMED_OUT, error);
+        kafka_fail(client, "reading the cluster's id",
+                   RD_KAFKA_RESP_ERR__TIMED_OUT, error);
         return NULL;
     }
     identity = g_strdup_printf("%s/%s", cluster_id, client->name);
@@ -520,7 +510,7 @@ gboolean
 kafka_client_bounds(KafkaClient *client, guint partition, guint64 *ret_first,
                     guint64 *ret_end, GError **error)
 {
-    gint64 until_us = request_until_us(client);
+    gint64 until_us = kafka_request_until_us(client);
     rd_kafka_resp_err_t err;
     gint64 first;
     gint64 end;
@@ -528,10 +518,10 @@ kafka_client_bounds(KafkaClient *client, guint partition, guint64 *ret_first,
     do {
         err = rd_kafka_query_watermark_offsets(client->producer, client->name,
                                                (gint32)partition, &first, &end,
-                                               request_ms(client));
+                                               kafka_request_ms(client));
     } while (wait_to_retry(err, until_us));
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return fail_request(client, "reading its bounds", err, error);
+        return kafka_fail(client, "reading its bounds", err, error);
     }
     *ret_first = (guint64)first;
     *ret_end = (guint64)end;
@@ -550,8 +540,8 @@ ask_time(KafkaClient *client, guint partition, gint64 time_ms,
     rd_kafka_resp_err_t err;
 
     place->offset = time_ms;
-    err =
-        rd_kafka_offsets_for_times(client->producer, list, request_ms(client));
+    err = rd_kafka_offsets_for_times(client->producer, list,
+                                     kafka_request_ms(client));
     err = err == RD_KAFKA_RESP_ERR_NO_ERROR ? place->err : err;
     *ret_offset = place->offset;
     rd_kafka_topic_partition_list_destroy(list);
@@ -562,14 +552,14 @@ gboolean
 kafka_client_find_time(KafkaClient *client, guint partition, gint64 time_ms,
                        gint64 *ret_offset, GError **error)
 {
-    gint64 until_us = request_until_us(client);
+    gint64 until_us = kafka_request_until_us(client);
     rd_kafka_resp_err_t err;
 
     do {
         err = ask_time(client, partition, time_ms, ret_offset);
     } while (wait_to_retry(err, until_us));
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return fail_request(client, "looking up a time", err, error);
+        return kafka_fail(client, "looking up a time", err, error);
     }
     return TRUE;
 }
@@ -627,7 +617,7 @@ kafka_consumer_open(KafkaClient *client, const guint64 *next, guint partitions,
     err = rd_kafka_assign(inner, places);
     rd_kafka_topic_partition_list_destroy(places);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        fail_request(client, "assigning its partitions", err, error);
+        kafka_fail(client, "assigning its partitions", err, error);
         rd_kafka_destroy(inner);
         return NULL;
     }

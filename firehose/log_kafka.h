@@ -94,6 +94,16 @@ gboolean kafka_client_find_time(KafkaClient *client, guint partition,
                                 gint64 time_ms, gint64 *ret_offset,
                                 GError **error);
 
+/** kafka_client_load_place() - what log_place_load() says of @group. */
+gboolean kafka_client_load_place(KafkaClient *client, const char *group,
+                                 guint partitions, guint64 *ret_next,
+                                 GError **error);
+
+/** kafka_client_store_place() - what log_place_store() says of @group. */
+gboolean kafka_client_store_place(KafkaClient *client, const char *group,
+                                  guint partitions, const guint64 *next,
+                                  GError **error);
+
 /** kafka_consumer_open() - read partitions 0 to @partitions-1 from @next. */
 KafkaConsumer *kafka_consumer_open(KafkaClient *client, const guint64 *next,
                                    guint partitions, const char *group,

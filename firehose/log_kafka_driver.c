@@ -256,6 +256,22 @@ kafka_find_time(Log *base, guint partition, gint64 time_ms, guint64 *ret_offset,
     return TRUE;
 }
 
+static gboolean
+kafka_place_load(Log *base, const char *client, guint64 *ret_next,
+                 GError **error)
+{
+    return kafka_client_load_place(((KafkaLog *)base)->client, client,
+                                   base->partitions, ret_next, error);
+}
+
+static gboolean
+kafka_place_store(Log *base, const char *client, const guint64 *next,
+                  GError **error)
+{
+    return kafka_client_store_place(((KafkaLog *)base)->client, client,
+                                    base->partitions, next, error);
+}
+
 /* ---- reading ---- */
 
 static gboolean
@@ -445,6 +461,8 @@ static const LogDriver kafka_driver = {
     .append = kafka_append,
     .bounds = kafka_bounds,
     .find_time = kafka_find_time,
+    .place_load = kafka_place_load,
+    .place_store = kafka_place_store,
     .reader_open = kafka_reader_open,
     .reader_next = kafka_reader_next,
     .reader_commit = kafka_reader_commit,

@@ -7,6 +7,7 @@
  * Logs share a topic.
  */
 #include "firehose/log_driver.h"
+#include "firehose/log_local_places.h"
 #include "firehose/log_local_reader.h"
 #include "firehose/log_local_writer.h"
 #include "ops/kit/ensure.h"
@@ -105,6 +106,26 @@ local_find_time(Log *base, guint partition, gint64 time_ms, guint64 *ret_offset,
                                  time_ms, ret_offset, error);
 }
 
+static gboolean
+local_place_load(Log *base, const char *client, guint64 *ret_next,
+                 GError **error)
+{
+    LocalLog *log = (LocalLog *)base;
+
+    return local_places_load(&log->cluster->state, log->topic, client, ret_next,
+                             error);
+}
+
+static gboolean
+local_place_store(Log *base, const char *client, const guint64 *next,
+                  GError **error)
+{
+    LocalLog *log = (LocalLog *)base;
+
+    return local_places_store(&log->cluster->state, log->topic, client, next,
+                              error);
+}
+
 static LogReader *
 open_reader(Log *base, const guint64 *next, const char *group, GError **error)
 {
@@ -156,6 +177,8 @@ static const LogDriver local_driver = {
     .append = local_append,
     .bounds = local_bounds,
     .find_time = local_find_time,
+    .place_load = local_place_load,
+    .place_store = local_place_store,
     .reader_open = open_reader,
     .reader_next = read_next,
     .reader_commit = commit_nothing,

@@ -30,6 +30,7 @@ typedef struct MemoryTopic {
     char *identity;     /* random; made with the topic */
     gboolean compacted; /* as it was made */
     GPtrArray *parts;   /* for each partition a GPtrArray of MemoryRow */
+    GHashTable *places; /* client to its next offsets, by partition */
 } MemoryTopic;
 
 typedef struct MemoryCluster {
@@ -71,6 +72,8 @@ memory_topic_new(const LogTopic *wanted)
     for (guint i = 0; i < wanted->partitions; i++) {
         g_ptr_array_add(topic->parts, g_ptr_array_new_with_free_func(g_free));
     }
+    topic->places =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     return topic;
 }
 
@@ -79,6 +82,7 @@ memory_topic_free(gpointer data)
 {
     MemoryTopic *topic = data;
 
+    g_hash_table_unref(topic->places);
     g_ptr_array_unref(topic->parts);
     g_free(topic->identity);
     g_free(topic->name);
@@ -251,6 +255,56 @@ memory_find_time(Log *base, guint partition, gint64 time_ms,
     return TRUE;
 }
 
+static gboolean
+memory_place_load(Log *base, const char *client, guint64 *ret_next,
+                  GError **error)
+{
+    MemoryLog *log = (MemoryLog *)base;
+    const guint64 *place;
+
+    (void)error;
+    log_wait_lock(&log->cluster->wait);
+    place = g_hash_table_lookup(log->topic->places, client);
+    for (guint i = 0; i < base->partitions; i++) {
+        ret_next[i] = place == NULL ? LOG_NO_PLACE : place[i];
+    }
+    log_wait_unlock(&log->cluster->wait);
+    return TRUE;
+}
+
+/* The client's place, made where it has none. Locked. */
+static guint64 *
+get_place(MemoryTopic *topic, const char *client)
+{
+    guint64 *place = g_hash_table_lookup(topic->places, client);
+
+    if (place == NULL) {
+        place = g_new(guint64, topic->parts->len);
+        for (guint i = 0; i < topic->parts->len; i++) {
+            place[i] = LOG_NO_PLACE;
+        }
+        g_hash_table_insert(topic->places, g_strdup(client), place);
+    }
+    return place;
+}
+
+static gboolean
+memory_place_store(Log *base, const char *client, const guint64 *next,
+                   GError **error)
+{
+    MemoryLog *log = (MemoryLog *)base;
+    guint64 *place;
+
+    (void)error;
+    log_wait_lock(&log->cluster->wait);
+    place = get_place(log->topic, client);
+    for (guint i = 0; i < base->partitions; i++) {
+        place[i] = next[i] == LOG_NO_PLACE ? place[i] : next[i];
+    }
+    log_wait_unlock(&log->cluster->wait);
+    return TRUE;
+}
+
 static LogReader *
 memory_reader_open(Log *base, const guint64 *next, const char *group,
                    GError **error)
@@ -369,6 +423,8 @@ static const LogDriver memory_driver = {
     .append = memory_append,
     .bounds = memory_bounds,
     .find_time = memory_find_time,
+    .place_load = memory_place_load,
+    .place_store = memory_place_store,
     .reader_open = memory_reader_open,
     .reader_next = memory_reader_next,
     .reader_commit = memory_reader_commit,

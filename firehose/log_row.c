@@ -73,6 +73,18 @@ log_row_bounds_key(guint32 topic, guint32 partition, LogRowKey *ret_key)
     ret_key->len = 1 + NUMBERS_BYTES;
 }
 
+void
+log_row_place_key(guint32 topic, guint32 partition, const char *client,
+                  LogRowKey *ret_key)
+{
+    gsize len = strlen(client);
+
+    ensure(len <= CLIENT_ID_BYTES_MAX);
+    store_prefix(ret_key->data, 'P', topic, partition);
+    memcpy(ret_key->data + 1 + NUMBERS_BYTES, client, len);
+    ret_key->len = 1 + NUMBERS_BYTES + len;
+}
+
 gboolean
 log_row_is_record(WireBytes key, guint32 topic, guint32 partition,
                   guint64 *ret_offset)
@@ -137,6 +149,23 @@ log_row_read_bounds(WireBytes bytes, guint64 *ret_first, gint64 *ret_last_ms)
     }
     *ret_first = load_u64(bytes.data);
     *ret_last_ms = (gint64)load_u64(bytes.data + 8);
+    return TRUE;
+}
+
+void
+log_row_write_place(GByteArray *out, guint64 next)
+{
+    g_byte_array_set_size(out, 8);
+    store_u64(out->data, next);
+}
+
+gboolean
+log_row_read_place(WireBytes bytes, guint64 *ret_next)
+{
+    if (bytes.len != 8) {
+        return FALSE;
+    }
+    *ret_next = load_u64(bytes.data);
     return TRUE;
 }
 

@@ -39,7 +39,7 @@ static const DurationUnit units[] = {
 static gboolean
 refuse(PlaceFault *ret_fault, const char *reason, gint64 limit)
 {
-    *ret_fault = (PlaceFault){reason, limit};
+    *ret_fault = (PlaceFault){reason, limit, FALSE};
     return FALSE;
 }
 
@@ -172,25 +172,29 @@ gboolean
 place_parse(const char *text, gint64 now_ms, Place *ret_place,
             PlaceFault *ret_fault)
 {
-    Place place = {.kind = PLACE_TIME, .now_ms = now_ms};
+    PlaceKind kind = PLACE_TIME;
+    gint64 time_ms = 0;
 
-    if (strcmp(text, "now") == 0) {
-        place.kind = PLACE_NOW;
+    if (strcmp(text, "now") == 0 || strcmp(text, "latest") == 0) {
+        kind = PLACE_NOW;
     } else if (strcmp(text, "earliest") == 0) {
-        place.kind = PLACE_EARLIEST;
-    } else if (!place_parse_time(text, now_ms, &place.time_ms, ret_fault)) {
+        kind = PLACE_EARLIEST;
+    } else if (!place_parse_time(text, now_ms, &time_ms, ret_fault)) {
         return FALSE;
-    } else if (place.time_ms > now_ms) {
+    } else if (time_ms > now_ms) {
         return refuse(ret_fault, "is in the future", now_ms);
     }
-    *ret_place = place;
+    ret_place->kind = kind;
+    ret_place->time_ms = time_ms;
+    ret_place->now_ms = now_ms;
     return TRUE;
 }
 
 gint64
 place_floor_ms(const Place *place)
 {
-    return place->kind == PLACE_TIME ? place->time_ms : G_MININT64;
+    return place->kind == PLACE_TIME && place->client == NULL ? place->time_ms
+                                                              : G_MININT64;
 }
 
 /* ---- times of the log ---- */
@@ -396,8 +400,9 @@ resolve_position(const PlaceLog *in, const Place *place, guint64 *ret_next,
     }
 }
 
-PlaceOutcome
-place_resolve(const PlaceLog *in, const Place *place, guint64 *ret_next,
+/* As said in the words of the place, whoever asks. */
+static PlaceOutcome
+resolve_words(const PlaceLog *in, const Place *place, guint64 *ret_next,
               PlaceFault *ret_fault, GError **error)
 {
     switch (place->kind) {
@@ -410,4 +415,59 @@ place_resolve(const PlaceLog *in, const Place *place, guint64 *ret_next,
     default:
         return resolve_bounds(in, place->kind, ret_next, error);
     }
+}
+
+static gboolean
+lacks_place(const guint64 *next, guint partitions)
+{
+    for (guint i = 0; i < partitions; i++) {
+        if (next[i] == LOG_NO_PLACE) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+PlaceOutcome
+place_resolve(const PlaceLog *in, const Place *place, guint64 *ret_next,
+              PlaceFault *ret_fault, GError **error)
+{
+    guint partitions = log_partitions(in->log);
+    g_autofree guint64 *committed = NULL;
+    PlaceOutcome outcome;
+
+    if (place->client == NULL) {
+        return resolve_words(in, place, ret_next, ret_fault, error);
+    }
+    committed = g_new(guint64, partitions);
+    if (!log_place_load(in->log, place->client, committed, error)) {
+        return PLACE_FAILED;
+    }
+    if (lacks_place(committed, partitions)) {
+        outcome = resolve_words(in, place, ret_next, ret_fault, error);
+        if (outcome != PLACE_FOUND) {
+            return outcome;
+        }
+    }
+    for (guint i = 0; i < partitions; i++) {
+        ret_next[i] = committed[i] == LOG_NO_PLACE ? ret_next[i] : committed[i];
+    }
+    outcome = check_next(in, place, ret_next, ret_fault, error);
+    if (outcome == PLACE_REFUSED) {
+        ret_fault->committed = TRUE;
+    }
+    return outcome;
+}
+
+guint64
+place_shift(guint64 next, gint64 shift, guint64 first, guint64 end)
+{
+    guint64 by = shift < 0 ? 0 - (guint64)shift : (guint64)shift;
+
+    if (shift < 0) {
+        next = next > by ? next - by : 0;
+    } else {
+        next = by < end && next < end - by ? next + by : end;
+    }
+    return CLAMP(next, first, end);
 }

@@ -29,6 +29,8 @@ typedef struct Place {
     gint64 time_ms;       /* PLACE_TIME: since 1970 */
     gint64 now_ms;        /* the clock when it was asked for */
     WireBytes position;   /* PLACE_POSITION: borrowed */
+    const char *client;   /* borrowed: where this consumer has committed stands
+                             above the rest; NULL: nobody. Not with a position */
     gboolean or_earliest; /* what is gone is passed over, not refused */
 } Place;
 
@@ -36,6 +38,7 @@ typedef struct Place {
 typedef struct PlaceFault {
     const char *reason; /* static */
     gint64 limit;       /* -1: none */
+    gboolean committed; /* it is what the client has committed that is */
 } PlaceFault;
 
 /* The log that is read. */
@@ -65,10 +68,10 @@ gboolean place_parse_time(const char *text, gint64 now_ms, gint64 *ret_ms,
                           PlaceFault *ret_fault);
 
 /**
- * place_parse() - "now", "earliest" or a time
+ * place_parse() - "now" or "latest", "earliest", or a time
  *
- * Effect: TRUE and *ret_place but for its or_earliest, or FALSE and
- *         *ret_fault: also where the time is after @now_ms.
+ * Effect: TRUE and the kind and times of *ret_place, or FALSE and *ret_fault:
+ *         also where the time is after @now_ms.
  */
 gboolean place_parse(const char *text, gint64 now_ms, Place *ret_place,
                      PlaceFault *ret_fault);
@@ -81,6 +84,8 @@ gboolean place_parse(const char *text, gint64 now_ms, Place *ret_place,
  *         later may still be before it (the log's clock is not ours) and are
  *         to be passed over, see place_floor_ms(). A position does not keep
  *         that bound.
+ *         With a client the rest of the place is for partitions where it has
+ *         committed nothing, and there is no floor.
  *         A position of a published event starts there with that event, and
  *         in the other partitions at its time.
  * Fails:  PLACE_FAILED: as log_bounds().
@@ -89,6 +94,13 @@ gboolean place_parse(const char *text, gint64 now_ms, Place *ret_place,
 PlaceOutcome place_resolve(const PlaceLog *in, const Place *place,
                            guint64 *ret_next, PlaceFault *ret_fault,
                            GError **error);
+
+/**
+ * place_shift() - @shift events from @next, within what is kept
+ *
+ * @first, @end: log_bounds().
+ */
+guint64 place_shift(guint64 next, gint64 shift, guint64 first, guint64 end);
 
 /** place_floor_ms() - records with an earlier log time are not wanted. */
 gint64 place_floor_ms(const Place *place);

@@ -5,6 +5,8 @@
  */
 #include "firehose/query.h"
 
+#include "thrift/limits.h"
+
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <string.h>
@@ -45,18 +47,12 @@ read_since(Reading *reading, const char *value)
     g_autofree char *text = mend_zone(value);
     Query *query = reading->query;
     PlaceFault fault;
-    Place place;
 
-    if (!place_parse(text, reading->now_ms, &place, &fault)) {
-        return refuse(reading, fault.reason, fault.limit);
-    }
     if (query->position != NULL) {
         return refuse(reading, "does not go with position", -1);
     }
-    place.or_earliest = query->place.or_earliest;
-    query->place = place;
-    query->tap.floor_ms = place_floor_ms(&place);
-    return TRUE;
+    return place_parse(text, reading->now_ms, &query->place, &fault) ||
+           refuse(reading, fault.reason, fault.limit);
 }
 
 static gboolean
@@ -69,11 +65,27 @@ read_position(Reading *reading, const char *value)
     }
     g_free(query->position);
     query->position = g_strdup(value);
-    query->tap.floor_ms = G_MININT64;
     query->place.kind = PLACE_POSITION;
     query->place_field = "position";
     query->place.position =
         (WireBytes){(const guint8 *)query->position, strlen(value)};
+    return TRUE;
+}
+
+static gboolean
+read_client(Reading *reading, const char *value)
+{
+    const char *fault = log_client_fault(value);
+    Query *query = reading->query;
+
+    if (fault != NULL) {
+        return refuse(reading, fault, CLIENT_ID_BYTES_MAX);
+    }
+    if (query->position != NULL) {
+        return refuse(reading, "does not go with position", -1);
+    }
+    query->client = g_strdup(value);
+    query->place.client = query->client;
     return TRUE;
 }
 
@@ -200,6 +212,7 @@ static const Parameter parameters[] = {
     {"or_earliest", read_or_earliest},
     {"position", read_position},
     {"since", read_since},
+    {"client_id", read_client},
     {"until", read_until},
     {"follow", read_follow},
     {"kinds", read_kinds},
@@ -277,6 +290,7 @@ read_headers(Reading *reading, const QueryInput *input)
     }
     (void)read_position(reading, input->last_event_id);
     reading->query->place_field = "Last-Event-ID";
+    reading->query->place.client = NULL;
     return TRUE;
 }
 
@@ -299,7 +313,7 @@ query_parse(const QueryInput *input, Query *ret_query, QueryFault *ret_fault)
     Query query = {
         .place = {.kind = PLACE_NOW, .now_ms = input->now_ms},
         .place_field = "since",
-        .tap = {.floor_ms = G_MININT64, .until_ms = G_MAXINT64},
+        .tap = {.until_ms = G_MAXINT64},
         .limit = G_MAXINT64,
     };
     Reading reading = {&query, ret_fault, input->now_ms, FALSE};
@@ -314,6 +328,7 @@ query_parse(const QueryInput *input, Query *ret_query, QueryFault *ret_fault)
     }
     good = read_parameters(&reading, &given) && read_headers(&reading, input) &&
            check_order(&reading);
+    query.tap.floor_ms = place_floor_ms(&query.place);
     evhttp_clear_headers(&given);
     if (!good) {
         query_clear(&query);
@@ -327,6 +342,7 @@ void
 query_clear(Query *query)
 {
     g_free(query->position);
+    g_free(query->client);
     if (query->tap.authors != NULL) {
         g_array_unref(query->tap.authors);
     }

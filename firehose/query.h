@@ -4,6 +4,8 @@
  * | parameter   | value                                             | else |
  * | since       | now, earliest, a time or a duration back (place.h) | now |
  * | position    | of a line, or of a published event                |      |
+ * | client_id   | begin where this consumer has committed; since is for |
+ * |             | partitions where it has committed nothing         |      |
  * | or_earliest | 1: where events are gone, begin with what is left | 0    |
  * | until       | a time: ends before the first event of then       |      |
  * | follow      | 0: ends at the end of the log at the start        | 1    |
@@ -13,7 +15,7 @@
  * | format      | ndjson, sse                                       | by Accept
  * |
  *
- * The header Last-Event-ID stands above since and position.
+ * The header Last-Event-ID stands above since, position and client_id.
  */
 #pragma once
 
@@ -33,9 +35,10 @@ typedef struct QueryInput {
 } QueryInput;
 
 typedef struct Query {
-    Place place;             /* its position is in position */
+    Place place;             /* its position and client are below */
     const char *place_field; /* what said it: for refusals; static */
     char *position;          /* owned; NULL: none */
+    char *client;            /* owned; NULL: none */
     TapOptions tap;          /* its authors are owned */
     gint64 limit;            /* G_MAXINT64: none */
     QueryFormat format;

@@ -197,13 +197,13 @@ run_tap(Stream *stream, Tap *tap)
 }
 
 static void
-refuse(Stream *stream, const char *status, const char *reason, gint64 limit)
+refuse(Stream *stream, const char *status, const char *field,
+       const PlaceFault *fault)
 {
     g_autoptr(GString) json = g_string_new(NULL);
 
     metric_add(&stream->metrics[STREAM_REFUSED], 1);
-    line_write_fault(json, *status == '4' ? stream->query->place_field : NULL,
-                     reason, limit);
+    line_write_fault(json, field, fault->reason, fault->limit);
     (void)sink_refuse(&stream->sink, status, json);
 }
 
@@ -220,14 +220,17 @@ begin(Stream *stream, guint64 *next)
         tap = tap_open(stream->log->log, next, &stream->query->tap, &error);
         break;
     case PLACE_REFUSED:
-        refuse(stream, "400 Bad Request", fault.reason, fault.limit);
+        refuse(stream, "400 Bad Request",
+               fault.committed ? "client_id" : stream->query->place_field,
+               &fault);
         return NULL;
     case PLACE_FAILED:
     default:
         break;
     }
     if (tap == NULL) {
-        refuse(stream, "503 Service Unavailable", error->message, -1);
+        fault = (PlaceFault){error->message, -1, FALSE};
+        refuse(stream, "503 Service Unavailable", NULL, &fault);
     }
     return tap;
 }

@@ -37,6 +37,11 @@ struct FetchRequest {
   5: optional list<i64> authors;    /** who acts, at most FETCH_AUTHORS_MAX; absent: everybody */
   6: optional i32 max_events;       /** 1 to FETCH_EVENTS_MAX; default FETCH_EVENTS_DEFAULT */
   7: optional i32 wait_ms;          /** at the end of the log, how long to wait for an event; default 0, at most what the deadline leaves */
+  /**
+   * Begin where this consumer has committed; since is for partitions where it
+   * has committed nothing. Not with position.
+   */
+  8: optional string client_id;
 }
 
 /** A record of the log. */
@@ -62,6 +67,32 @@ struct PartitionBounds {
   3: i64 end_offset;                /** the one that comes next */
   4: optional i64 first_ms;         /** log times of the first and the last; absent where there are none */
   5: optional i64 last_ms;
+}
+
+/** Another place for a consumer: one of to, position, shift_by. */
+struct RewindRequest {
+  1: string client_id;
+  2: optional string to;            /** a word of FetchRequest.since: "earliest", "latest", a time, a duration back */
+  3: optional types.Position position; /** of FetchRequest.position */
+  4: optional i64 shift_by;         /** so many events from where it is, in each partition; stops at what is kept */
+  5: optional bool dry_run;         /** say what would be done */
+  6: optional bool or_earliest;     /** as in FetchRequest */
+}
+
+/** What rewind does to a partition. */
+struct PlaceChange {
+  1: i32 partition;
+  2: optional i64 old_offset;       /** what would have come next; absent: nothing was committed */
+  3: i64 new_offset;
+}
+
+/** How far a consumer is behind in a partition. */
+struct PartitionLag {
+  1: i32 partition;
+  2: i64 end_offset;
+  3: optional i64 committed_offset; /** what comes next; absent, as are the next two: nothing was committed */
+  4: optional i64 events;           /** that are to come */
+  5: optional i64 behind_ms;        /** since the log took the first of them; 0 where there are none */
 }
 
 service Firehose {
@@ -153,6 +184,28 @@ service Firehose {
 
   /** The partitions of the log, by number. Finding the times costs some 100 questions to the log each. */
   list<PartitionBounds> getPartitions(15: types.RequestContext ctx)
+    throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
+
+  /**
+   * Notes where consumer client_id goes on: what fetch, a stream or a rewind
+   * gave. At least once: commit what has had its effect. Over Kafka these are
+   * the offsets of the consumer group of that name.
+   */
+  void commit(2: string client_id, 3: types.Position position, 15: types.RequestContext ctx)
+    throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
+
+  /** Moves a consumer to another place; a partition each, by number. It takes effect when the consumer begins anew. */
+  list<PlaceChange> rewind(2: RewindRequest request, 15: types.RequestContext ctx)
+    throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
+            4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
+            7: types.PermissionDenied denied),
+
+  /** How far a consumer is behind, by partition. As dear as getPartitions. */
+  list<PartitionLag> getLag(2: string client_id, 15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,
             4: types.DeadlineExceeded deadline, 5: types.Unavailable unavailable,
             7: types.PermissionDenied denied),

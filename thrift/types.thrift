@@ -29,6 +29,8 @@ const i32 IDS_MAX = 10000
 const i32 FETCH_EVENTS_DEFAULT = 100
 const i32 FETCH_EVENTS_MAX = 1000
 const i32 FETCH_AUTHORS_MAX = 1000
+/** Letters, digits and . _ - in the name of a consumer. */
+const i32 CLIENT_ID_BYTES_MAX = 100
 /** Positions in one at_least, and how long a cell waits for them at most. */
 const i32 AT_LEAST_MAX = 1000
 const i32 AT_LEAST_WAIT_MS_MAX = 10000

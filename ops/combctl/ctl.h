@@ -76,6 +76,7 @@ Names *ctl_names(Ctl *ctl);
 const CtlCommand *bench_commands(void);
 const CtlCommand *import_commands(void);
 const CtlCommand *map_commands(void);
+const CtlCommand *places_commands(void);
 const CtlCommand *post_commands(void);
 const CtlCommand *quarantine_commands(void);
 const CtlCommand *read_commands(void);

@@ -22,9 +22,9 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 typedef const CtlCommand *(*CommandsOf)(void);
 
 static const CommandsOf families[] = {
-    import_commands, post_commands,   read_commands,
-    status_commands, map_commands,    bench_commands,
-    tail_commands,   topics_commands, quarantine_commands,
+    import_commands,     post_commands,   read_commands, status_commands,
+    map_commands,        bench_commands,  tail_commands, topics_commands,
+    quarantine_commands, places_commands,
 };
 
 static GOptionGroup *

@@ -19,6 +19,7 @@ typedef enum CombError {
     COMB_ERROR_UNREACHABLE, /* no broker or peer answers */
     COMB_ERROR_GAP,         /* the log lacks what we need: a named stop */
     COMB_ERROR_INPUT,       /* a tool's input is wrong */
+    COMB_ERROR_BUSY,        /* others have it; when they leave it may do */
 } CombError;
 
 #define COMB_ERROR comb_error_quark()

@@ -252,6 +252,19 @@ drop_find_time(Log *log, guint partition, gint64 time_ms, guint64 *ret_offset,
     return log_find_time(behind(log), partition, time_ms, ret_offset, error);
 }
 
+static gboolean
+drop_place_load(Log *log, const char *client, guint64 *ret_next, GError **error)
+{
+    return log_place_load(behind(log), client, ret_next, error);
+}
+
+static gboolean
+drop_place_store(Log *log, const char *client, const guint64 *next,
+                 GError **error)
+{
+    return log_place_store(behind(log), client, next, error);
+}
+
 static LogReader *
 drop_reader_open(Log *log, const guint64 *next, const char *group,
                  GError **error)
@@ -262,6 +275,8 @@ drop_reader_open(Log *log, const guint64 *next, const char *group,
 static const LogDriver dropping = {.append = drop_append,
                                    .bounds = drop_bounds,
                                    .find_time = drop_find_time,
+                                   .place_load = drop_place_load,
+                                   .place_store = drop_place_store,
                                    .reader_open = drop_reader_open};
 
 static void

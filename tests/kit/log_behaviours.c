@@ -9,20 +9,11 @@
 
 #include "firehose/log_wait.h"
 #include "ops/kit/error.h"
+#include "tests/kit/log_behaviours_private.h"
 
 #include <string.h>
 
 #define PATIENCE_MS 30000
-#define PARTITIONS 3
-
-typedef struct Fixture {
-    const LogUnderTest *under_test;
-    LogCluster *cluster;
-    LogTopic topic; /* with a name of its own */
-    char *name;
-} Fixture;
-
-typedef void (*Behaviour)(Fixture *fixture);
 
 /* ---- helpers ---- */
 
@@ -705,6 +696,9 @@ static const struct {
     {"keep-compacted", keep_compacted, FALSE},
     {"append-from-threads", append_from_threads, FALSE},
     {"survive-reopening", survive_reopening, TRUE},
+    {"keep-places", places_keep, FALSE},
+    {"refuse-places", places_refuse, FALSE},
+    {"places-survive", places_survive, TRUE},
 };
 
 typedef struct Case {

@@ -108,6 +108,19 @@ hand_find_time(Log *log, guint partition, gint64 time_ms, guint64 *ret_offset,
                          ret_offset, error);
 }
 
+static gboolean
+hand_place_load(Log *log, const char *client, guint64 *ret_next, GError **error)
+{
+    return log_place_load(((HandLog *)log)->inner, client, ret_next, error);
+}
+
+static gboolean
+hand_place_store(Log *log, const char *client, const guint64 *next,
+                 GError **error)
+{
+    return log_place_store(((HandLog *)log)->inner, client, next, error);
+}
+
 static LogReader *
 hand_reader_open(Log *log, const guint64 *next, const char *group,
                  GError **error)
@@ -118,6 +131,8 @@ hand_reader_open(Log *log, const guint64 *next, const char *group,
 static const LogDriver hand_driver = {.append = hand_append,
                                       .bounds = hand_bounds,
                                       .find_time = hand_find_time,
+                                      .place_load = hand_place_load,
+                                      .place_store = hand_place_store,
                                       .reader_open = hand_reader_open};
 
 /* ---- the gate ---- */

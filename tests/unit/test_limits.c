@@ -27,6 +27,7 @@ test_equal(void)
          COMB_FETCH_EVENTS_DEFAULT},
         {"fetch events max", FETCH_EVENTS_MAX, COMB_FETCH_EVENTS_MAX},
         {"fetch authors max", FETCH_AUTHORS_MAX, COMB_FETCH_AUTHORS_MAX},
+        {"client id bytes max", CLIENT_ID_BYTES_MAX, COMB_CLIENT_ID_BYTES_MAX},
         {"at least max", AT_LEAST_MAX, COMB_AT_LEAST_MAX},
         {"quarantine max", QUARANTINE_MAX, COMB_QUARANTINE_MAX},
         {"at least wait ms max", AT_LEAST_WAIT_MS_MAX,

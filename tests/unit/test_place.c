@@ -121,7 +121,7 @@ static void
 test_words(void)
 {
     PlaceFault fault = {0};
-    Place place;
+    Place place = {0};
 
     g_assert_true(place_parse("now", NOW_MS, &place, &fault));
     g_assert_cmpint(place.kind, ==, PLACE_NOW);
@@ -573,6 +573,26 @@ test_local(void)
     tmpdir_free(dir);
 }
 
+/* So many events, but no further than the log. */
+static void
+test_shift(void)
+{
+    static const struct {
+        guint64 next;
+        gint64 shift;
+        guint64 shifted;
+    } cases[] = {
+        {50, 10, 60},  {50, -10, 40},         {50, 0, 50},
+        {50, 51, 100}, {50, -41, 10},         {5, -3, 10},
+        {200, 1, 100}, {50, G_MAXINT64, 100}, {50, G_MININT64, 10},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_assert_cmpuint(place_shift(cases[i].next, cases[i].shift, 10, 100),
+                         ==, cases[i].shifted);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -587,6 +607,7 @@ main(int argc, char **argv)
     g_test_add_func("/place/empty", test_empty);
     g_test_add_func("/place/positions", test_positions);
     g_test_add_func("/place/from-event", test_from_event);
+    g_test_add_func("/place/shift", test_shift);
     g_test_add_func("/place/memory", test_memory);
     g_test_add_func("/place/local", test_local);
     return g_test_run();

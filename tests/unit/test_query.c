@@ -3,6 +3,8 @@
  */
 #include "firehose/query.h"
 
+#include "thrift/limits.h"
+
 #include <string.h>
 
 #define NOW_MS G_GINT64_CONSTANT(1764000000000)
@@ -144,6 +146,12 @@ test_refused(void)
         {"authors=9223372036854775808", "authors", "has a word", G_MAXINT64},
         {"limit=0", "limit", "is a number", G_MAXINT64},
         {"limit=-1", "limit", "is a number", G_MAXINT64},
+        {"client_id=", "client_id", "is a name of", CLIENT_ID_BYTES_MAX},
+        {"client_id=a/b", "client_id", "is a name of", CLIENT_ID_BYTES_MAX},
+        {"client_id=comb.cell.0", "client_id", "begins with comb.",
+         CLIENT_ID_BYTES_MAX},
+        {"client_id=a&position=AgAB", "client_id", "does not go with position",
+         -1},
         {"format=xml", "format", "is ndjson or sse", -1},
     };
 
@@ -179,6 +187,26 @@ test_many_authors(void)
     g_assert_cmpint(fault.limit, ==, TAP_AUTHORS_MAX);
 }
 
+/* A client's place knows no floor, and gives way to Last-Event-ID. */
+static void
+test_client(void)
+{
+    QueryInput input = {.text = "client_id=a.B_9-&since=PT1H",
+                        .now_ms = NOW_MS};
+    QueryFault fault;
+    Query query;
+
+    g_assert_true(query_parse(&input, &query, &fault));
+    g_assert_cmpstr(query.place.client, ==, "a.B_9-");
+    g_assert_cmpint(query.place.kind, ==, PLACE_TIME);
+    g_assert_cmpint(query.tap.floor_ms, ==, G_MININT64);
+    query_clear(&query);
+    input.last_event_id = "AgAB";
+    g_assert_true(query_parse(&input, &query, &fault));
+    g_assert_null(query.place.client);
+    query_clear(&query);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -187,6 +215,7 @@ main(int argc, char **argv)
     g_test_add_func("/query/all", test_all);
     g_test_add_func("/query/zone", test_zone);
     g_test_add_func("/query/headers", test_headers);
+    g_test_add_func("/query/client", test_client);
     g_test_add_func("/query/refused", test_refused);
     g_test_add_func("/query/many-authors", test_many_authors);
     return g_test_run();
