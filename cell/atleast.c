@@ -88,6 +88,7 @@ raise_position(State *state, guint64 *next, guint64 *scratch, WireBytes bytes,
     case BOOKMARK_FOREIGN:
         refuse(ret_fault, "is a position of another log", -1);
         return FALSE;
+    case BOOKMARK_SOME:
     case BOOKMARK_MALFORMED:
         break;
     }

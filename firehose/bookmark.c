@@ -6,11 +6,13 @@
  */
 #include "firehose/bookmark.h"
 
+#include "firehose/log.h"
 #include "ops/kit/ensure.h"
 
 #include <string.h>
 
 #define BOOKMARK_VERSION 2
+#define BOOKMARK_VERSION_SOME 3
 #define NUMBER_BYTES_MAX 10 /* LEB128 of 64 bits */
 #define BYTES_MAX (5 + NUMBER_BYTES_MAX * (1 + BOOKMARK_PARTITIONS_MAX))
 #define TEXT_MAX (BYTES_MAX * 4 / 3 + 8)
@@ -81,19 +83,31 @@ text_bytes(WireBytes text, guint8 *ret_bytes)
                                     &state, &save);
 }
 
+static gboolean
+lacks_some(const guint64 *next, guint n)
+{
+    for (guint i = 0; i < n; i++) {
+        if (next[i] == LOG_NO_PLACE) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 void
 bookmark_write(GString *out, const guint64 *next, guint n, guint32 check)
 {
     guint8 bytes[BYTES_MAX];
     guint32 check_be = GUINT32_TO_BE(check);
+    gboolean some = lacks_some(next, n);
     guint8 *at = bytes;
 
     ensure(n <= BOOKMARK_PARTITIONS_MAX);
-    *at++ = BOOKMARK_VERSION;
+    *at++ = some ? BOOKMARK_VERSION_SOME : BOOKMARK_VERSION;
     memcpy(at, &check_be, sizeof(check_be));
     at = put_number(at + sizeof(check_be), n);
     for (guint i = 0; i < n; i++) {
-        at = put_number(at, next[i]);
+        at = put_number(at, some ? next[i] + 1 : next[i]);
     }
     append_text(out, bytes, (gsize)(at - bytes));
 }
@@ -119,10 +133,13 @@ read_all(WireBytes bytes, guint32 check, guint n, guint64 *ret_next)
     const guint8 *end = at + bytes.len;
     guint64 partitions;
     guint32 theirs;
+    gboolean some;
 
-    if (bytes.len < 1 + sizeof(theirs) || *at != BOOKMARK_VERSION) {
+    if (bytes.len < 1 + sizeof(theirs) ||
+        (*at != BOOKMARK_VERSION && *at != BOOKMARK_VERSION_SOME)) {
         return BOOKMARK_MALFORMED;
     }
+    some = *at == BOOKMARK_VERSION_SOME;
     memcpy(&theirs, at + 1, sizeof(theirs));
     if (GUINT32_FROM_BE(theirs) != check) {
         return BOOKMARK_FOREIGN;
@@ -135,8 +152,9 @@ read_all(WireBytes bytes, guint32 check, guint n, guint64 *ret_next)
         if (!take_number(&at, end, &ret_next[i])) {
             return BOOKMARK_MALFORMED;
         }
+        ret_next[i] = some ? ret_next[i] - 1 : ret_next[i];
     }
-    return BOOKMARK_ALL;
+    return some ? BOOKMARK_SOME : BOOKMARK_ALL;
 }
 
 static gboolean
@@ -162,13 +180,13 @@ bookmark_read(WireBytes text, guint32 check, guint n, guint64 *ret_next,
         return BOOKMARK_MALFORMED;
     }
     len = text_bytes(text, bytes);
-    if (len == POSITION_BYTES && bytes[0] != BOOKMARK_VERSION) {
+    if (len == POSITION_BYTES && bytes[0] < BOOKMARK_VERSION) {
         append_text(again, bytes, len);
         outcome = read_event((WireBytes){bytes, len}, check, ret_event);
         return is_text_of(text, again) ? outcome : BOOKMARK_MALFORMED;
     }
     outcome = read_all((WireBytes){bytes, len}, check, n, ret_next);
-    if (outcome == BOOKMARK_ALL) {
+    if (outcome == BOOKMARK_ALL || outcome == BOOKMARK_SOME) {
         bookmark_write(again, ret_next, n, check);
         return is_text_of(text, again) ? outcome : BOOKMARK_MALFORMED;
     }

@@ -250,6 +250,7 @@ gateway_free(Gateway *gateway)
 {
     g_clear_pointer(&gateway->ends, log_ends_stop);
     g_clear_pointer(&gateway->streams, streams_stop);
+    members_free(gateway->members);
     shelf_free(gateway->shelf);
     idclock_close(gateway->clock);
     pthread_cond_destroy(&gateway->idle);
@@ -268,6 +269,7 @@ start_streams(Gateway *gateway, const GatewayOptions *options, Metrics *metrics,
         .port = options->http_port,
         .log = {gateway->firehose, gateway->check, options->retention_ms},
         .metrics = metrics,
+        .members = gateway->members,
     };
 
     if (options->tls != NULL) {
@@ -302,6 +304,7 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
     gateway->check = position_check(log_identity(firehose));
     gateway->pending_bytes_max = options->pending_bytes_max;
     gateway->retention_ms = options->retention_ms;
+    gateway->members = members_new();
     gateway->shelf = shelf_new(log_partitions(firehose), SHELF_KEEP_MS);
     pthread_mutex_init(&gateway->mutex, NULL);
     pthread_cond_init(&gateway->idle, NULL);

@@ -15,6 +15,7 @@
 #include "firehose/gateway.h"
 #include "firehose/idclock.h"
 #include "firehose/log_ends.h"
+#include "firehose/members.h"
 #include "firehose/shelf.h"
 #include "firehose/streams.h"
 #include "thrift/context.h"
@@ -51,8 +52,9 @@ struct Gateway {
     Log *control;
     MapFeed *feed;
     Streams *streams;
-    LogEnds *ends; /* for the status page; NULL: there is none */
-    Shelf *shelf;  /* of taps that fetches may go on with */
+    Members *members; /* of groups, that the streams are */
+    LogEnds *ends;    /* for the status page; NULL: there is none */
+    Shelf *shelf;     /* of taps that fetches may go on with */
     IdClock *clock;
     guint32 check; /* of positions in the firehose */
     gsize pending_bytes_max;

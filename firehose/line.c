@@ -208,6 +208,23 @@ line_write_last(GString *out, const char *kind, const char *reason,
 }
 
 void
+line_write_assigned(GString *out, const guint64 *next, guint n,
+                    const GString *position)
+{
+    const char *before = "";
+
+    put_position(out, position);
+    put_text(out, ",\"kind\":\"assigned\",\"partitions\":[");
+    for (guint i = 0; i < n; i++) {
+        if (next[i] != LOG_NO_PLACE) {
+            put_member(out, before, i);
+            before = ",";
+        }
+    }
+    put_text(out, "]}\n");
+}
+
+void
 line_write_fault(GString *out, const char *field, const char *reason,
                  gint64 limit)
 {

@@ -27,6 +27,14 @@ void line_write(GString *out, const TapItem *item, const GString *position);
 void line_write_last(GString *out, const char *kind, const char *reason,
                      const GString *position);
 
+/**
+ * line_write_assigned() - append which partitions a stream has now
+ *
+ * @next: by partition, @n of them; LOG_NO_PLACE: not that one.
+ */
+void line_write_assigned(GString *out, const guint64 *next, guint n,
+                         const GString *position);
+
 /** line_write_fault() - append {field, reason, limit}; a negative limit is
  * left out, so is a NULL field. */
 void line_write_fault(GString *out, const char *field, const char *reason,

@@ -137,11 +137,9 @@ log_place_load(Log *log, const char *client, guint64 *ret_next, GError **error)
 }
 
 gboolean
-log_place_store(Log *log, const char *client, const guint64 *next,
-                GError **error)
+log_places_check(Log *log, const char *client, const guint64 *next,
+                 GError **error)
 {
-    ensure(log_client_fault(client) == NULL);
-
     for (guint i = 0; i < log->partitions; i++) {
         guint64 first;
         guint64 end;
@@ -154,7 +152,17 @@ log_place_store(Log *log, const char *client, const guint64 *next,
             return FALSE;
         }
     }
-    return log->driver->place_store(log, client, next, error);
+    return TRUE;
+}
+
+gboolean
+log_place_store(Log *log, const char *client, const guint64 *next,
+                GError **error)
+{
+    ensure(log_client_fault(client) == NULL);
+
+    return log_places_check(log, client, next, error) &&
+           log->driver->place_store(log, client, next, error);
 }
 
 /* ---- reading ---- */

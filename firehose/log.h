@@ -20,6 +20,7 @@
 typedef struct LogCluster LogCluster;
 typedef struct Log Log;
 typedef struct LogReader LogReader;
+typedef struct LogMember LogMember;
 
 /* The most key and value bytes of a record, together. */
 #define LOG_RECORD_BYTES_MAX (1024 * 1024)
@@ -193,6 +194,58 @@ gboolean log_place_load(Log *log, const char *client, guint64 *ret_next,
 gboolean log_place_store(Log *log, const char *client, const guint64 *next,
                          GError **error);
 
+/* ---- consumers that share the partitions ---- */
+
+typedef enum LogMemberOutcome {
+    LOG_MEMBER_SAME,   /* nothing has changed */
+    LOG_MEMBER_WAIT,   /* partitions are being handed out anew: read nothing */
+    LOG_MEMBER_MOVED,  /* it has other partitions now */
+    LOG_MEMBER_FAILED, /* never again: *error says why */
+} LogMemberOutcome;
+
+/**
+ * log_member_join() - one more consumer under the name @client
+ *
+ * @begin: per partition where to begin if @client has no place there; that is
+ *         then stored as its place, so that whoever comes next goes on there.
+ * Effect: each partition is one member's. Over Kafka a member of the consumer
+ *         group; else of a group in this process, which has the log alone.
+ *         It has no partition until log_member_poll() says so.
+ * Owns:   the caller; log_member_leave() before the log is closed.
+ * Fails:  COMB_ERROR_SETTING, _IO.
+ */
+LogMember *log_member_join(Log *log, const char *client, const guint64 *begin,
+                           GError **error);
+
+/**
+ * log_member_poll() - is there news? To be asked several times a second
+ *
+ * @next:  per partition where the member would read next; LOG_NO_PLACE where
+ *         it has none. Changed where LOG_MEMBER_MOVED: partitions that it has
+ *         kept stay as they are, those it got begin at @client's place, the
+ *         others are LOG_NO_PLACE.
+ * Effect: waits up to @timeout_ms. A partition is given to nobody else before
+ *         the member that loses it has asked here, left, or (Kafka) been
+ *         silent for the session's timeout.
+ * Thread: one.
+ * Fails:  LOG_MEMBER_FAILED: COMB_ERROR_UNREACHABLE, _IO, _CORRUPT, _FULL.
+ */
+LogMemberOutcome log_member_poll(LogMember *member, gint timeout_ms,
+                                 guint64 *next, GError **error);
+
+/**
+ * log_member_commit() - as log_place_store(), for partitions that it has
+ *
+ * Thread: any.
+ * Fails:  COMB_ERROR_BUSY where it does not have one of them, or is losing it;
+ *         else as log_place_store().
+ */
+gboolean log_member_commit(LogMember *member, const guint64 *next,
+                           GError **error);
+
+/** log_member_leave() - its partitions go to the others. NULL is fine. */
+void log_member_leave(LogMember *member);
+
 /* ---- reading ---- */
 
 typedef struct LogRecord {
@@ -210,10 +263,11 @@ typedef enum LogReadOutcome {
 } LogReadOutcome;
 
 /**
- * log_reader_open() - read all partitions
+ * log_reader_open() - read all partitions, or some
  *
  * @next:  per partition the offset to read next; 0 is the beginning of time:
- *         refused as a gap where retention has taken it.
+ *         refused as a gap where retention has taken it. LOG_NO_PLACE: that
+ *         partition is not read.
  * @group: the consumer group under which log_reader_commit() tells Kafka
  *         where we are; NULL for none.
  * Fails:  COMB_ERROR_GAP (an offset is below the first kept or past the

@@ -16,6 +16,9 @@ gboolean
 log_check_start(const char *topic, guint partition, guint64 next, guint64 first,
                 guint64 end, GError **error)
 {
+    if (next == LOG_NO_PLACE) {
+        return TRUE;
+    }
     if (next < first) {
         g_set_error(error, COMB_ERROR, COMB_ERROR_GAP,
                     "topic '%s' partition %u: offset %" G_GUINT64_FORMAT
@@ -120,6 +123,16 @@ log_check_idle(const char *client, GError **error)
     g_set_error(error, COMB_ERROR, COMB_ERROR_BUSY,
                 "client '%s' has members that share the log now: they alone "
                 "commit its place, and others may once they have ended",
+                client);
+    return FALSE;
+}
+
+gboolean
+log_check_held(const char *client, GError **error)
+{
+    g_set_error(error, COMB_ERROR, COMB_ERROR_BUSY,
+                "client '%s': the place is of a partition that this member "
+                "does not have, or has lost: nothing is committed",
                 client);
     return FALSE;
 }

@@ -44,3 +44,6 @@ gboolean log_check_place(const char *client, guint partition, guint64 next,
 
 /** log_check_idle() - Fails: always, COMB_ERROR_BUSY: @client has members. */
 gboolean log_check_idle(const char *client, GError **error);
+
+/** log_check_held() - Fails: always, COMB_ERROR_BUSY: not this member's. */
+gboolean log_check_held(const char *client, GError **error);

@@ -11,6 +11,17 @@
 
 #include "firehose/log.h"
 
+/* A member's place in its group: what is different between drivers. */
+typedef struct LogSeat LogSeat;
+
+typedef enum LogSeatOutcome {
+    LOG_SEAT_SAME,
+    LOG_SEAT_WAIT,   /* read nothing until it is known what is whose */
+    LOG_SEAT_MOVED,  /* @ret_mine is set; a partition that was mine before and
+                        is again was nobody else's in between */
+    LOG_SEAT_FAILED, /* *error */
+} LogSeatOutcome;
+
 typedef struct LogDriver {
     void (*cluster_close)(LogCluster *cluster);
     Log *(*open)(LogCluster *cluster, const LogTopic *topic, gboolean create,
@@ -26,6 +37,11 @@ typedef struct LogDriver {
                            GError **error);
     gboolean (*place_store)(Log *log, const char *client, const guint64 *next,
                             GError **error);
+    LogSeat *(*seat_take)(Log *log, const char *client, GError **error);
+    LogSeatOutcome (*seat_poll)(LogSeat *seat, gint timeout_ms,
+                                gboolean *ret_mine, GError **error);
+    gboolean (*seat_commit)(LogSeat *seat, const guint64 *next, GError **error);
+    void (*seat_leave)(LogSeat *seat);
     LogReader *(*reader_open)(Log *log, const guint64 *next, const char *group,
                               GError **error);
     LogReadOutcome (*reader_next)(LogReader *reader, gint timeout_ms, gsize max,
@@ -45,9 +61,17 @@ struct Log {
     char *identity; /* owned by the driver */
 };
 
+struct LogSeat {
+    Log *log;
+};
+
 struct LogReader {
     Log *log;
 };
+
+/** log_places_check() - Fails: as log_place_store() of what is past the end. */
+gboolean log_places_check(Log *log, const char *client, const guint64 *next,
+                          GError **error);
 
 /** log_ack_all() - call @acked with the same refusal for @n entries. */
 void log_ack_all(LogAppendOutcome outcome, const char *reason, gsize n,

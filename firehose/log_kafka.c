@@ -74,6 +74,9 @@ static const ClientSetting consumer_settings[] = {
     {"receive.message.max.bytes", "16777216"},
     {"fetch.wait.max.ms", "100"},
     {"fetch.error.backoff.ms", "100"},
+    {"session.timeout.ms", "10000"}, /* of members of a group */
+    {"heartbeat.interval.ms", "1000"},
+    {"partition.assignment.strategy", "range"},
 };
 
 static gboolean
@@ -566,22 +569,25 @@ kafka_client_find_time(KafkaClient *client, guint partition, gint64 time_ms,
 
 /* ---- reading ---- */
 
-/* A list of all partitions with these offsets. The caller frees. */
-static rd_kafka_topic_partition_list_t *
-make_places(const char *topic, const guint64 *next, guint partitions)
+rd_kafka_topic_partition_list_t *
+kafka_make_places(const char *topic, const guint64 *next, guint partitions)
 {
     rd_kafka_topic_partition_list_t *list =
         rd_kafka_topic_partition_list_new((gint)partitions);
 
     for (guint i = 0; i < partitions; i++) {
-        rd_kafka_topic_partition_list_add(list, topic, (gint32)i)->offset =
-            (gint64)next[i];
+        if (next[i] != LOG_NO_PLACE) {
+            rd_kafka_topic_partition_list_add(list, topic, (gint32)i)->offset =
+                (gint64)next[i];
+        }
     }
     return list;
 }
 
-static rd_kafka_t *
-make_consumer(KafkaClient *client, const char *group, GError **error)
+rd_kafka_t *
+kafka_make_consumer(const KafkaClient *client, const char *group,
+                    KafkaRebalanceFunc rebalance, gpointer opaque,
+                    GError **error)
 {
     g_autoptr(GError) problem = NULL;
     rd_kafka_conf_t *conf = make_conf(client, &problem);
@@ -590,6 +596,10 @@ make_consumer(KafkaClient *client, const char *group, GError **error)
     set_client_all(conf, consumer_settings, G_N_ELEMENTS(consumer_settings),
                    &problem);
     set_client(conf, "group.id", group, &problem);
+    if (rebalance != NULL) {
+        rd_kafka_conf_set_rebalance_cb(conf, rebalance);
+        rd_kafka_conf_set_opaque(conf, opaque);
+    }
     consumer = make_client(RD_KAFKA_CONSUMER, conf, &problem);
     if (consumer == NULL) {
         g_propagate_error(error, g_steal_pointer(&problem));
@@ -604,8 +614,8 @@ kafka_consumer_open(KafkaClient *client, const guint64 *next, guint partitions,
                     const char *group, GError **error)
 {
     /* librdkafka wants a group even where nothing is committed. */
-    rd_kafka_t *inner =
-        make_consumer(client, group == NULL ? "comb.none" : group, error);
+    rd_kafka_t *inner = kafka_make_consumer(
+        client, group == NULL ? "comb.none" : group, NULL, NULL, error);
     rd_kafka_topic_partition_list_t *places;
     rd_kafka_resp_err_t err;
     KafkaConsumer *consumer;
@@ -613,7 +623,7 @@ kafka_consumer_open(KafkaClient *client, const guint64 *next, guint partitions,
     if (inner == NULL) {
         return NULL;
     }
-    places = make_places(client->name, next, partitions);
+    places = kafka_make_places(client->name, next, partitions);
     err = rd_kafka_assign(inner, places);
     rd_kafka_topic_partition_list_destroy(places);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -645,7 +655,8 @@ kafka_consumer_commit(KafkaConsumer *consumer, const guint64 *next)
     if (!consumer->commits) {
         return;
     }
-    places = make_places(consumer->client->name, next, consumer->partitions);
+    places =
+        kafka_make_places(consumer->client->name, next, consumer->partitions);
     rd_kafka_commit(consumer->consumer, places, 1);
     rd_kafka_topic_partition_list_destroy(places);
 }

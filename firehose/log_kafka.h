@@ -7,11 +7,12 @@
  */
 #pragma once
 
-#include "firehose/log.h"
+#include "firehose/log_driver.h"
 
 typedef struct KafkaClient KafkaClient;
 typedef struct KafkaConsumer KafkaConsumer;
 typedef struct KafkaMessage KafkaMessage;
+typedef struct KafkaMember KafkaMember;
 
 /* What became of a record given to kafka_client_produce() with @slot. */
 typedef void (*KafkaDeliveryFunc)(gpointer slot, LogAck ack,
@@ -103,6 +104,21 @@ gboolean kafka_client_load_place(KafkaClient *client, const char *group,
 gboolean kafka_client_store_place(KafkaClient *client, const char *group,
                                   guint partitions, const guint64 *next,
                                   GError **error);
+
+/** kafka_member_open() - join @group. Fails: as log_member_join(). */
+KafkaMember *kafka_member_open(KafkaClient *client, const char *group,
+                               guint partitions, GError **error);
+
+/** kafka_member_poll() - what LogDriver.seat_poll does. Thread: one. */
+LogSeatOutcome kafka_member_poll(KafkaMember *member, gint timeout_ms,
+                                 gboolean *ret_mine, GError **error);
+
+/** kafka_member_commit() - what LogDriver.seat_commit does. Thread: any. */
+gboolean kafka_member_commit(KafkaMember *member, const guint64 *next,
+                             GError **error);
+
+/** kafka_member_close() - leave the group. */
+void kafka_member_close(KafkaMember *member);
 
 /** kafka_consumer_open() - read partitions 0 to @partitions-1 from @next. */
 KafkaConsumer *kafka_consumer_open(KafkaClient *client, const guint64 *next,

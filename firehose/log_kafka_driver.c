@@ -272,6 +272,48 @@ kafka_place_store(Log *base, const char *client, const guint64 *next,
                                     base->partitions, next, error);
 }
 
+typedef struct KafkaSeat {
+    LogSeat base;
+    KafkaMember *member;
+} KafkaSeat;
+
+static LogSeat *
+kafka_seat_take(Log *base, const char *client, GError **error)
+{
+    KafkaMember *member = kafka_member_open(((KafkaLog *)base)->client, client,
+                                            base->partitions, error);
+    KafkaSeat *seat;
+
+    if (member == NULL) {
+        return NULL;
+    }
+    seat = g_new0(KafkaSeat, 1);
+    seat->base.log = base;
+    seat->member = member;
+    return &seat->base;
+}
+
+static LogSeatOutcome
+kafka_seat_poll(LogSeat *seat, gint timeout_ms, gboolean *ret_mine,
+                GError **error)
+{
+    return kafka_member_poll(((KafkaSeat *)seat)->member, timeout_ms, ret_mine,
+                             error);
+}
+
+static gboolean
+kafka_seat_commit(LogSeat *seat, const guint64 *next, GError **error)
+{
+    return kafka_member_commit(((KafkaSeat *)seat)->member, next, error);
+}
+
+static void
+kafka_seat_leave(LogSeat *seat)
+{
+    kafka_member_close(((KafkaSeat *)seat)->member);
+    g_free(seat);
+}
+
 /* ---- reading ---- */
 
 static gboolean
@@ -463,6 +505,10 @@ static const LogDriver kafka_driver = {
     .find_time = kafka_find_time,
     .place_load = kafka_place_load,
     .place_store = kafka_place_store,
+    .seat_take = kafka_seat_take,
+    .seat_poll = kafka_seat_poll,
+    .seat_commit = kafka_seat_commit,
+    .seat_leave = kafka_seat_leave,
     .reader_open = kafka_reader_open,
     .reader_next = kafka_reader_next,
     .reader_commit = kafka_reader_commit,

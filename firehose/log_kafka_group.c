@@ -6,12 +6,22 @@
  * requests those tools use, as by nobody's member: a group that has members
  * refuses to be altered from outside.
  *
+ * A member (KafkaMember) takes part in the group's protocol and does nothing
+ * else: what it is assigned is paused at once, and a reader of the usual kind
+ * reads it, with all its checks. Members rebalance eagerly: all give up all
+ * they have, then get theirs. In between nothing is to be read; what a member
+ * gets back was nobody's meanwhile, unless the assignment was lost.
+ *
  * The first request for a group makes the brokers' topic of offsets; until
  * its coordinator is there, and while it loads, they are asked again.
  */
 #include "firehose/log_check.h"
 #include "firehose/log_kafka_private.h"
 #include "ops/kit/ensure.h"
+#include "ops/kit/error.h"
+
+#include <pthread.h>
+#include <string.h>
 
 #define RETRY_US (50 * 1000)
 
@@ -157,15 +167,9 @@ kafka_client_store_place(KafkaClient *client, const char *group,
 {
     gint64 until_us = kafka_request_until_us(client);
     rd_kafka_topic_partition_list_t *parts =
-        rd_kafka_topic_partition_list_new((gint)partitions);
+        kafka_make_places(client->name, next, partitions);
     rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-    for (guint i = 0; i < partitions; i++) {
-        if (next[i] != LOG_NO_PLACE) {
-            rd_kafka_topic_partition_list_add(parts, client->name, (gint32)i)
-                ->offset = (gint64)next[i];
-        }
-    }
     if (parts->cnt > 0) {
         do {
             err = store_once(client, group, parts);
@@ -177,4 +181,185 @@ kafka_client_store_place(KafkaClient *client, const char *group,
     }
     return err == RD_KAFKA_RESP_ERR_NO_ERROR ||
            kafka_fail(client, "storing a group's offsets", err, error);
+}
+
+/* ---- members ---- */
+
+struct KafkaMember {
+    const KafkaClient *client;
+    rd_kafka_t *consumer;
+    char *group;
+    guint partitions;
+    pthread_mutex_t mutex; /* guards the rest */
+    gboolean *mine;        /* by partition */
+    gboolean between;      /* given up, and not got yet */
+    gboolean moved;        /* since the last poll */
+};
+
+static void
+take_assignment(KafkaMember *member,
+                const rd_kafka_topic_partition_list_t *parts)
+{
+    memset(member->mine, 0, member->partitions * sizeof *member->mine);
+    for (gint i = 0; i < parts->cnt; i++) {
+        guint partition = (guint)parts->elems[i].partition;
+
+        if (partition < member->partitions) {
+            member->mine[partition] = TRUE;
+        }
+    }
+    member->between = FALSE;
+    member->moved = TRUE;
+}
+
+/* Within kafka_member_poll() or _close(). */
+static void
+rebalance(rd_kafka_t *consumer, rd_kafka_resp_err_t err,
+          rd_kafka_topic_partition_list_t *parts, void *opaque)
+{
+    KafkaMember *member = opaque;
+
+    pthread_mutex_lock(&member->mutex);
+    if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        rd_kafka_assign(consumer, parts);
+        rd_kafka_pause_partitions(consumer, parts);
+        take_assignment(member, parts);
+    } else {
+        if (rd_kafka_assignment_lost(consumer)) {
+            memset(member->mine, 0, member->partitions * sizeof *member->mine);
+            member->moved = TRUE;
+        }
+        member->between = TRUE;
+        rd_kafka_assign(consumer, NULL);
+    }
+    pthread_mutex_unlock(&member->mutex);
+}
+
+KafkaMember *
+kafka_member_open(KafkaClient *client, const char *group, guint partitions,
+                  GError **error)
+{
+    KafkaMember *member = g_new0(KafkaMember, 1);
+    rd_kafka_topic_partition_list_t *topics;
+    rd_kafka_resp_err_t err;
+
+    member->client = client;
+    member->group = g_strdup(group);
+    member->partitions = partitions;
+    member->mine = g_new0(gboolean, partitions);
+    pthread_mutex_init(&member->mutex, NULL);
+    member->consumer =
+        kafka_make_consumer(client, group, rebalance, member, error);
+    if (member->consumer == NULL) {
+        kafka_member_close(member);
+        return NULL;
+    }
+    topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, client->name,
+                                      RD_KAFKA_PARTITION_UA);
+    err = rd_kafka_subscribe(member->consumer, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        kafka_fail(client, "joining a group", err, error);
+        kafka_member_close(member);
+        return NULL;
+    }
+    return member;
+}
+
+void
+kafka_member_close(KafkaMember *member)
+{
+    if (member->consumer != NULL) {
+        rd_kafka_consumer_close(member->consumer);
+        rd_kafka_destroy(member->consumer);
+    }
+    pthread_mutex_destroy(&member->mutex);
+    g_free(member->group);
+    g_free(member->mine);
+    g_free(member);
+}
+
+/* What comes is no record that is wanted: all partitions are paused. */
+static gboolean
+serve(KafkaMember *member, gint timeout_ms, GError **error)
+{
+    rd_kafka_message_t *message =
+        rd_kafka_consumer_poll(member->consumer, timeout_ms);
+    gboolean fatal =
+        message != NULL && message->err == RD_KAFKA_RESP_ERR__FATAL;
+
+    if (fatal) {
+        kafka_fail(member->client, "taking part in a group", message->err,
+                   error);
+    }
+    if (message != NULL) {
+        rd_kafka_message_destroy(message);
+    }
+    return !fatal;
+}
+
+LogSeatOutcome
+kafka_member_poll(KafkaMember *member, gint timeout_ms, gboolean *ret_mine,
+                  GError **error)
+{
+    LogSeatOutcome outcome = LOG_SEAT_SAME;
+
+    if (!serve(member, timeout_ms, error)) {
+        return LOG_SEAT_FAILED;
+    }
+    pthread_mutex_lock(&member->mutex);
+    if (member->moved) {
+        outcome = LOG_SEAT_MOVED;
+        memcpy(ret_mine, member->mine,
+               member->partitions * sizeof *member->mine);
+        member->moved = FALSE;
+    } else if (member->between) {
+        outcome = LOG_SEAT_WAIT;
+    }
+    pthread_mutex_unlock(&member->mutex);
+    return outcome;
+}
+
+static gboolean
+holds_all(KafkaMember *member, const guint64 *next)
+{
+    gboolean holds = TRUE;
+
+    pthread_mutex_lock(&member->mutex);
+    for (guint i = 0; i < member->partitions; i++) {
+        holds = holds && (next[i] == LOG_NO_PLACE || member->mine[i]);
+    }
+    pthread_mutex_unlock(&member->mutex);
+    return holds;
+}
+
+/* The group has moved on without us. */
+static gboolean
+is_fenced(rd_kafka_resp_err_t err)
+{
+    return err == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION ||
+           err == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
+           err == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
+}
+
+gboolean
+kafka_member_commit(KafkaMember *member, const guint64 *next, GError **error)
+{
+    rd_kafka_topic_partition_list_t *parts;
+    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    if (!holds_all(member, next)) {
+        return log_check_held(member->group, error);
+    }
+    parts = kafka_make_places(member->client->name, next, member->partitions);
+    if (parts->cnt > 0) {
+        err = rd_kafka_commit(member->consumer, parts, 0);
+    }
+    rd_kafka_topic_partition_list_destroy(parts);
+    if (is_fenced(err)) {
+        return log_check_held(member->group, error);
+    }
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           kafka_fail(member->client, "committing as a member", err, error);
 }

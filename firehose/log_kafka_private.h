@@ -2,7 +2,7 @@
  * log_kafka_private.h - what the files that see librdkafka share
  *
  *   log_kafka.c        topics, appends, reading
- *   log_kafka_group.c  consumer groups: their places
+ *   log_kafka_group.c  consumer groups: their places and members
  */
 #pragma once
 
@@ -36,3 +36,17 @@ gboolean kafka_fail(const KafkaClient *client, const char *what,
  */
 rd_kafka_event_t *kafka_await_admin(const KafkaClient *client,
                                     rd_kafka_queue_t *answers);
+
+typedef void (*KafkaRebalanceFunc)(rd_kafka_t *consumer,
+                                   rd_kafka_resp_err_t err,
+                                   rd_kafka_topic_partition_list_t *parts,
+                                   void *opaque);
+
+/** kafka_make_consumer() - of @group; @rebalance: NULL: it will not join. */
+rd_kafka_t *kafka_make_consumer(const KafkaClient *client, const char *group,
+                                KafkaRebalanceFunc rebalance, gpointer opaque,
+                                GError **error);
+
+/** kafka_make_places() - those of @next that are places. The caller frees. */
+rd_kafka_topic_partition_list_t *
+kafka_make_places(const char *topic, const guint64 *next, guint partitions);

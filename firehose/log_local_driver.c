@@ -10,12 +10,14 @@
 #include "firehose/log_local_places.h"
 #include "firehose/log_local_reader.h"
 #include "firehose/log_local_writer.h"
+#include "firehose/log_seats.h"
 #include "ops/kit/ensure.h"
 
 typedef struct LocalCluster {
     LogCluster base;
     LocalState state;
     LocalWriter *writer;
+    LogSeats *seats;
     gint n_open; /* Logs not yet closed; atomic */
 } LocalCluster;
 
@@ -37,6 +39,7 @@ local_cluster_close(LogCluster *base)
     LocalCluster *cluster = (LocalCluster *)base;
 
     ensure(g_atomic_int_get(&cluster->n_open) == 0);
+    log_seats_free(cluster->seats);
     local_writer_stop(cluster->writer);
     local_state_close(&cluster->state);
     g_free(cluster);
@@ -117,13 +120,33 @@ local_place_load(Log *base, const char *client, guint64 *ret_next,
 }
 
 static gboolean
-local_place_store(Log *base, const char *client, const guint64 *next,
-                  GError **error)
+keep_place(Log *base, const char *client, const guint64 *next, GError **error)
 {
     LocalLog *log = (LocalLog *)base;
 
     return local_places_store(&log->cluster->state, log->topic, client, next,
                               error);
+}
+
+static gboolean
+local_place_store(Log *base, const char *client, const guint64 *next,
+                  GError **error)
+{
+    return log_seats_store(((LocalLog *)base)->cluster->seats, base, client,
+                           next, keep_place, error);
+}
+
+static LogSeat *
+local_seat_take(Log *base, const char *client, GError **error)
+{
+    (void)error;
+    return log_seats_take(((LocalLog *)base)->cluster->seats, base, client);
+}
+
+static gboolean
+local_seat_commit(LogSeat *seat, const guint64 *next, GError **error)
+{
+    return log_seats_commit(seat, next, keep_place, error);
 }
 
 static LogReader *
@@ -179,6 +202,10 @@ static const LogDriver local_driver = {
     .find_time = local_find_time,
     .place_load = local_place_load,
     .place_store = local_place_store,
+    .seat_take = local_seat_take,
+    .seat_poll = log_seats_poll,
+    .seat_commit = local_seat_commit,
+    .seat_leave = log_seats_leave,
     .reader_open = open_reader,
     .reader_next = read_next,
     .reader_commit = commit_nothing,
@@ -196,5 +223,6 @@ log_cluster_local(const char *dir, GError **error)
         return NULL;
     }
     cluster->writer = local_writer_start(&cluster->state);
+    cluster->seats = log_seats_new();
     return &cluster->base;
 }

@@ -13,6 +13,7 @@
  */
 #include "firehose/log_check.h"
 #include "firehose/log_driver.h"
+#include "firehose/log_seats.h"
 #include "firehose/log_wait.h"
 #include "ops/kit/ensure.h"
 
@@ -38,6 +39,7 @@ typedef struct MemoryCluster {
     LogWait wait;      /* guards all below; woken by appends */
     GPtrArray *topics; /* MemoryTopic */
     guint n_open;      /* Logs not yet closed */
+    LogSeats *seats;   /* has a lock of its own, taken before wait */
 } MemoryCluster;
 
 typedef struct MemoryLog {
@@ -95,6 +97,7 @@ memory_cluster_close(LogCluster *base)
     MemoryCluster *cluster = (MemoryCluster *)base;
 
     ensure(cluster->n_open == 0);
+    log_seats_free(cluster->seats);
     g_ptr_array_unref(cluster->topics);
     log_wait_clear(&cluster->wait);
     g_free(cluster);
@@ -289,8 +292,7 @@ get_place(MemoryTopic *topic, const char *client)
 }
 
 static gboolean
-memory_place_store(Log *base, const char *client, const guint64 *next,
-                   GError **error)
+keep_place(Log *base, const char *client, const guint64 *next, GError **error)
 {
     MemoryLog *log = (MemoryLog *)base;
     guint64 *place;
@@ -303,6 +305,27 @@ memory_place_store(Log *base, const char *client, const guint64 *next,
     }
     log_wait_unlock(&log->cluster->wait);
     return TRUE;
+}
+
+static gboolean
+memory_place_store(Log *base, const char *client, const guint64 *next,
+                   GError **error)
+{
+    return log_seats_store(((MemoryLog *)base)->cluster->seats, base, client,
+                           next, keep_place, error);
+}
+
+static LogSeat *
+memory_seat_take(Log *base, const char *client, GError **error)
+{
+    (void)error;
+    return log_seats_take(((MemoryLog *)base)->cluster->seats, base, client);
+}
+
+static gboolean
+memory_seat_commit(LogSeat *seat, const guint64 *next, GError **error)
+{
+    return log_seats_commit(seat, next, keep_place, error);
 }
 
 static LogReader *
@@ -425,6 +448,10 @@ static const LogDriver memory_driver = {
     .find_time = memory_find_time,
     .place_load = memory_place_load,
     .place_store = memory_place_store,
+    .seat_take = memory_seat_take,
+    .seat_poll = log_seats_poll,
+    .seat_commit = memory_seat_commit,
+    .seat_leave = log_seats_leave,
     .reader_open = memory_reader_open,
     .reader_next = memory_reader_next,
     .reader_commit = memory_reader_commit,
@@ -438,6 +465,7 @@ log_cluster_memory(void)
 
     cluster->base.driver = &memory_driver;
     log_wait_init(&cluster->wait);
+    cluster->seats = log_seats_new();
     cluster->topics = g_ptr_array_new_with_free_func(memory_topic_free);
     return &cluster->base;
 }

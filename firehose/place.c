@@ -390,6 +390,12 @@ resolve_position(const PlaceLog *in, const Place *place, guint64 *ret_next,
         return check_next(in, place, ret_next, ret_fault, error);
     case BOOKMARK_EVENT:
         return resolve_event(in, event, ret_next, ret_fault, error);
+    case BOOKMARK_SOME:
+        refuse(ret_fault,
+               "is of a stream that shares the partitions: commit it, and "
+               "begin with its client_id",
+               -1);
+        return PLACE_REFUSED;
     case BOOKMARK_FOREIGN:
         refuse(ret_fault, "is of another log", -1);
         return PLACE_REFUSED;

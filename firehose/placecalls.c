@@ -139,12 +139,30 @@ load_old(PlaceCall *self)
     return TRUE;
 }
 
+/* Through the member that has the partitions, where there are members. */
 static gboolean
-store_next(PlaceCall *self, const char *field)
+store_place(PlaceCall *self, GError **error)
+{
+    switch (members_commit(self->call.gateway->members, self->client,
+                           self->next, error)) {
+    case MEMBERS_STORED:
+        return TRUE;
+    case MEMBERS_REFUSED:
+        return FALSE;
+    case MEMBERS_NONE:
+    default:
+        return log_place_store(log_of(self), self->client, self->next, error);
+    }
+}
+
+static gboolean
+store_next(PlaceCall *self, const char *field, gboolean as_member)
 {
     g_autoptr(GError) error = NULL;
 
-    if (log_place_store(log_of(self), self->client, self->next, &error)) {
+    if (as_member
+            ? store_place(self, &error)
+            : log_place_store(log_of(self), self->client, self->next, &error)) {
         return TRUE;
     }
     if (g_error_matches(error, COMB_ERROR, COMB_ERROR_GAP)) {
@@ -208,6 +226,7 @@ commit_fault(BookmarkOutcome outcome)
 {
     switch (outcome) {
     case BOOKMARK_ALL:
+    case BOOKMARK_SOME:
         return NULL;
     case BOOKMARK_EVENT:
         return "is of one event: commit what a fetch or a stream gave";
@@ -224,7 +243,7 @@ run_commit(BlockingCall *call)
 {
     PlaceCall *self = (PlaceCall *)call;
 
-    if (store_next(self, "position") && blockingcall_claim(call)) {
+    if (store_next(self, "position", TRUE) && blockingcall_claim(call)) {
         reply_void(call->request);
     }
 }
@@ -343,7 +362,7 @@ run_rewind(BlockingCall *call)
 
     if (load_old(self) &&
         (self->shifts ? find_shifted(self) : find_place(self)) &&
-        (self->dry_run || store_next(self, "request"))) {
+        (self->dry_run || store_next(self, "request", FALSE))) {
         answer_list(self, put_change);
     }
 }

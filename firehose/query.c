@@ -100,6 +100,23 @@ read_flag(Reading *reading, const char *value, gboolean *ret_flag)
 }
 
 static gboolean
+read_group(Reading *reading, const char *value)
+{
+    Query *query = reading->query;
+
+    if (!read_flag(reading, value, &query->group)) {
+        return FALSE;
+    }
+    if (query->group && query->client == NULL) {
+        return refuse(reading, "needs client_id", -1);
+    }
+    if (query->group) {
+        query->place.client = NULL;
+    }
+    return TRUE;
+}
+
+static gboolean
 read_or_earliest(Reading *reading, const char *value)
 {
     return read_flag(reading, value, &reading->query->place.or_earliest);
@@ -213,6 +230,7 @@ static const Parameter parameters[] = {
     {"position", read_position},
     {"since", read_since},
     {"client_id", read_client},
+    {"group", read_group},
     {"until", read_until},
     {"follow", read_follow},
     {"kinds", read_kinds},
@@ -285,7 +303,8 @@ read_headers(Reading *reading, const QueryInput *input)
         strstr(input->accept, "text/event-stream") != NULL) {
         reading->query->format = QUERY_SSE;
     }
-    if (input->last_event_id == NULL || *input->last_event_id == '\0') {
+    if (input->last_event_id == NULL || *input->last_event_id == '\0' ||
+        reading->query->group) {
         return TRUE;
     }
     (void)read_position(reading, input->last_event_id);
@@ -328,7 +347,8 @@ query_parse(const QueryInput *input, Query *ret_query, QueryFault *ret_fault)
     }
     good = read_parameters(&reading, &given) && read_headers(&reading, input) &&
            check_order(&reading);
-    query.tap.floor_ms = place_floor_ms(&query.place);
+    query.tap.floor_ms =
+        query.group ? G_MININT64 : place_floor_ms(&query.place);
     evhttp_clear_headers(&given);
     if (!good) {
         query_clear(&query);

@@ -6,6 +6,7 @@
  * | position    | of a line, or of a published event                |      |
  * | client_id   | begin where this consumer has committed; since is for |
  * |             | partitions where it has committed nothing         |      |
+ * | group       | 1: all streams of this client_id share the partitions | 0 |
  * | or_earliest | 1: where events are gone, begin with what is left | 0    |
  * | until       | a time: ends before the first event of then       |      |
  * | follow      | 0: ends at the end of the log at the start        | 1    |
@@ -39,6 +40,8 @@ typedef struct Query {
     const char *place_field; /* what said it: for refusals; static */
     char *position;          /* owned; NULL: none */
     char *client;            /* owned; NULL: none */
+    gboolean group;          /* shares the partitions with that client's others;
+                                the place is where it begins for want of one */
     TapOptions tap;          /* its authors are owned */
     gint64 limit;            /* G_MAXINT64: none */
     QueryFormat format;

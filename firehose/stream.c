@@ -18,17 +18,26 @@
 
 #define CHUNK_BYTES (256 * 1024)
 #define IDLE_MS 250
+#define WAIT_US 20000
 #define KEEP_ALIVE_US (15 * G_USEC_PER_SEC)
 
 /* What stream_run() has at hand. */
 typedef struct Run {
     Stream *stream;
-    Tap *tap;
+    Tap *tap;          /* NULL: it has no partition */
+    LogMember *member; /* NULL: it does not share */
+    guint64 *next;     /* by partition: where it goes on without a tap */
     GString *text;     /* lines not sent yet */
     GString *position; /* the place after the last of them */
     gint64 left;       /* lines until the limit */
     gint64 sent_us;    /* when text was last sent */
 } Run;
+
+static const guint64 *
+next_of(const Run *run)
+{
+    return run->tap != NULL ? tap_next(run->tap) : run->next;
+}
 
 static void
 set_position(Run *run)
@@ -36,7 +45,7 @@ set_position(Run *run)
     const PlaceLog *log = run->stream->log;
 
     g_string_truncate(run->position, 0);
-    bookmark_write(run->position, tap_next(run->tap), log_partitions(log->log),
+    bookmark_write(run->position, next_of(run), log_partitions(log->log),
                    log->check);
 }
 
@@ -130,6 +139,99 @@ send_stopped(Run *run, const char *reason)
     return flush(run);
 }
 
+/* ---- sharing ---- */
+
+/* With or_earliest a place that is gone is moved to what is left. */
+static gboolean
+skip_gone(Run *run, GError **error)
+{
+    Log *log = run->stream->log->log;
+
+    for (guint i = 0; i < log_partitions(log); i++) {
+        guint64 first;
+        guint64 end;
+
+        if (run->next[i] == LOG_NO_PLACE) {
+            continue;
+        }
+        if (!log_bounds(log, i, &first, &end, error)) {
+            return FALSE;
+        }
+        run->next[i] = MAX(run->next[i], first);
+    }
+    return TRUE;
+}
+
+static gboolean
+has_partitions(const Run *run)
+{
+    for (guint i = 0; i < log_partitions(run->stream->log->log); i++) {
+        if (run->next[i] != LOG_NO_PLACE) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* Reads the partitions that it has now, and says which they are. */
+static SinkOutcome
+read_anew(Run *run)
+{
+    const Stream *stream = run->stream;
+    Log *log = stream->log->log;
+    g_autoptr(GError) error = NULL;
+
+    tap_close(run->tap);
+    run->tap = NULL;
+    if (stream->query->place.or_earliest && !skip_gone(run, &error)) {
+        run->left = 0;
+        return send_stopped(run, error->message);
+    }
+    set_position(run);
+    begin_line(run);
+    line_write_assigned(run->text, run->next, log_partitions(log),
+                        run->position);
+    end_line(run);
+    if (has_partitions(run)) {
+        run->tap = tap_open(log, run->next, &stream->query->tap, &error);
+        if (run->tap == NULL) {
+            run->left = 0;
+            return send_stopped(run, error->message);
+        }
+    }
+    return flush(run);
+}
+
+/* Asks for news of the group. TRUE: there is something to read now. */
+static gboolean
+may_read(Run *run, SinkOutcome *ret_outcome)
+{
+    guint partitions = log_partitions(run->stream->log->log);
+    g_autoptr(GError) error = NULL;
+
+    memmove(run->next, next_of(run), partitions * sizeof *run->next);
+    switch (log_member_poll(run->member, run->tap == NULL ? IDLE_MS : 0,
+                            run->next, &error)) {
+    case LOG_MEMBER_SAME:
+        *ret_outcome = run->tap == NULL ? send_idle(run) : SINK_SENT;
+        return run->tap != NULL;
+    case LOG_MEMBER_MOVED:
+        *ret_outcome = read_anew(run);
+        return FALSE;
+    case LOG_MEMBER_WAIT:
+        *ret_outcome = send_idle(run);
+        g_usleep(WAIT_US);
+        return FALSE;
+    case LOG_MEMBER_FAILED:
+    default:
+        run->left = 0;
+        *ret_outcome = send_stopped(run, error->message);
+        return FALSE;
+    }
+}
+
+/* ---- the loop ---- */
+
 /* TRUE while the stream goes on. *ret_outcome: how the last sending went. */
 static gboolean
 run_step(Run *run, SinkOutcome *ret_outcome)
@@ -139,6 +241,9 @@ run_step(Run *run, SinkOutcome *ret_outcome)
     if (atomic_load(run->stream->sink.stopping)) {
         *ret_outcome = send_stopped(run, "the gateway stops");
         return FALSE;
+    }
+    if (run->member != NULL && !may_read(run, ret_outcome)) {
+        return *ret_outcome == SINK_SENT && run->left > 0;
     }
     switch (tap_fill(run->tap, IDLE_MS, &error)) {
     case TAP_RECORDS:
@@ -173,12 +278,15 @@ tell_end(Run *run, SinkOutcome outcome)
     }
 }
 
+/* Owns: takes @tap; borrows the other two. */
 static void
-run_tap(Stream *stream, Tap *tap)
+run_lines(Stream *stream, Tap *tap, LogMember *member, guint64 *next)
 {
     Run run = {
         .stream = stream,
         .tap = tap,
+        .member = member,
+        .next = next,
         .text = g_string_sized_new(CHUNK_BYTES + CHUNK_BYTES / 8),
         .position = g_string_new(NULL),
         .left = stream->query->limit,
@@ -192,6 +300,7 @@ run_tap(Stream *stream, Tap *tap)
     while (outcome == SINK_SENT && run_step(&run, &outcome)) {
     }
     tell_end(&run, outcome);
+    tap_close(run.tap);
     g_string_free(run.text, TRUE);
     g_string_free(run.position, TRUE);
 }
@@ -207,32 +316,70 @@ refuse(Stream *stream, const char *status, const char *field,
     (void)sink_refuse(&stream->sink, status, json);
 }
 
-static Tap *
-begin(Stream *stream, guint64 *next)
+static void
+refuse_unavailable(Stream *stream, const char *reason)
+{
+    const PlaceFault fault = {reason, -1, FALSE};
+
+    refuse(stream, "503 Service Unavailable", NULL, &fault);
+}
+
+/* The offsets to begin with. FALSE after a refusal. */
+static gboolean
+find_place(Stream *stream, guint64 *next)
 {
     g_autoptr(GError) error = NULL;
     PlaceFault fault;
-    Tap *tap = NULL;
 
     switch (place_resolve(stream->log, &stream->query->place, next, &fault,
                           &error)) {
     case PLACE_FOUND:
-        tap = tap_open(stream->log->log, next, &stream->query->tap, &error);
-        break;
+        return TRUE;
     case PLACE_REFUSED:
         refuse(stream, "400 Bad Request",
                fault.committed ? "client_id" : stream->query->place_field,
                &fault);
-        return NULL;
+        return FALSE;
     case PLACE_FAILED:
     default:
-        break;
+        refuse_unavailable(stream, error->message);
+        return FALSE;
     }
+}
+
+static void
+run_alone(Stream *stream, guint64 *next)
+{
+    g_autoptr(GError) error = NULL;
+    Tap *tap = tap_open(stream->log->log, next, &stream->query->tap, &error);
+
     if (tap == NULL) {
-        fault = (PlaceFault){error->message, -1, FALSE};
-        refuse(stream, "503 Service Unavailable", NULL, &fault);
+        refuse_unavailable(stream, error->message);
+        return;
     }
-    return tap;
+    metric_add(&stream->metrics[STREAM_STARTED], 1);
+    run_lines(stream, tap, NULL, next);
+}
+
+static void
+run_shared(Stream *stream, guint64 *next)
+{
+    const char *client = stream->query->client;
+    g_autoptr(GError) error = NULL;
+    LogMember *member = log_member_join(stream->log->log, client, next, &error);
+
+    if (member == NULL) {
+        refuse_unavailable(stream, error->message);
+        return;
+    }
+    for (guint i = 0; i < log_partitions(stream->log->log); i++) {
+        next[i] = LOG_NO_PLACE;
+    }
+    members_add(stream->members, client, member);
+    metric_add(&stream->metrics[STREAM_STARTED], 1);
+    run_lines(stream, NULL, member, next);
+    members_remove(stream->members, member);
+    log_member_leave(member);
 }
 
 void
@@ -240,11 +387,13 @@ stream_run(Stream *stream)
 {
     g_autofree guint64 *next =
         g_new0(guint64, log_partitions(stream->log->log));
-    Tap *tap = begin(stream, next);
 
-    if (tap != NULL) {
-        metric_add(&stream->metrics[STREAM_STARTED], 1);
-        run_tap(stream, tap);
+    if (!find_place(stream, next)) {
+        return;
     }
-    tap_close(tap);
+    if (stream->query->group) {
+        run_shared(stream, next);
+    } else {
+        run_alone(stream, next);
+    }
 }

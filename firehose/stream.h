@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "firehose/members.h"
 #include "firehose/query.h"
 #include "firehose/sink.h"
 #include "ops/kit/metrics.h"
@@ -28,7 +29,8 @@ typedef enum StreamMetric {
 } StreamMetric;
 
 typedef struct Stream {
-    const PlaceLog *log; /* borrowed, as are the next two */
+    const PlaceLog *log; /* borrowed, as are the next three */
+    Members *members;    /* where one that shares is told */
     Metric *metrics;     /* STREAM_METRICS of them */
     const Query *query;
     Sink sink;

@@ -193,6 +193,7 @@ start_stream(Streams *streams, struct evhttp_request *request, Query *query)
     bufferevent_disable(buffer, EV_READ | EV_WRITE);
     served->stream = (Stream){
         .log = &streams->options.log,
+        .members = streams->options.members,
         .metrics = streams->metrics,
         .query = &served->query,
         .sink = {.fd = bufferevent_getfd(buffer),

@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include "firehose/members.h"
 #include "firehose/place.h"
 #include "ops/kit/metrics.h"
 
@@ -28,6 +29,7 @@ typedef struct StreamsOptions {
     const char *host;
     guint16 port;      /* 0: any free one */
     PlaceLog log;      /* its log is borrowed */
+    Members *members;  /* borrowed; where streams that share are told */
     Metrics *metrics;  /* borrowed, not read after streams_stop() */
     guint streams_max; /* 0: STREAMS_MAX */
     guint stall_ms;    /* a client that takes nothing for so long is cut off;

@@ -191,7 +191,9 @@ service Firehose {
   /**
    * Notes where consumer client_id goes on: what fetch, a stream or a rewind
    * gave. At least once: commit what has had its effect. Over Kafka these are
-   * the offsets of the consumer group of that name.
+   * the offsets of the consumer group of that name. Where its streams share the
+   * partitions (group=1): at the gateway that serves the stream, for partitions
+   * that the stream still has; else Unavailable, and nothing is committed.
    */
   void commit(2: string client_id, 3: types.Position position, 15: types.RequestContext ctx)
     throws (1: types.InvalidRequest invalid, 3: types.Overloaded overloaded,

@@ -699,6 +699,8 @@ static const struct {
     {"keep-places", places_keep, FALSE},
     {"refuse-places", places_refuse, FALSE},
     {"places-survive", places_survive, TRUE},
+    {"members-share", members_share, FALSE},
+    {"members-begin", members_begin, FALSE},
 };
 
 typedef struct Case {

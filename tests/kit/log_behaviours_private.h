@@ -20,3 +20,7 @@ typedef void (*Behaviour)(Fixture *fixture);
 void places_keep(Fixture *fixture);
 void places_refuse(Fixture *fixture);
 void places_survive(Fixture *fixture);
+
+/** log_behaviours_members.c: consumers that share. */
+void members_share(Fixture *fixture);
+void members_begin(Fixture *fixture);

@@ -32,6 +32,7 @@ class Stream:
                                                      timeout=timeout_s)
         self.connection.request("GET", f"/v1/stream?{query}",
                                 headers=dict(headers))
+        self.socket = self.connection.sock
         self.response = self.connection.getresponse()
 
     def __iter__(self):

@@ -5,6 +5,8 @@ places. The oracle is one reading of the whole log.
 """
 import json
 import random
+import socket
+import threading
 import time
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from client import Client, Firehose, context, types
 from comb.firehose import ttypes as firehose
 from stacks import PARTITIONS
-from town import kafka_town, publish, solo_town, stream
+from town import Stream, kafka_town, publish, solo_town, stream
 
 SEED = 30
 EVENTS = 200
@@ -194,3 +196,91 @@ def test_kafka_tool(town):
     town.broker.tool(GROUPS_TOOL, *tool, "--reset-offsets", "--all-topics",
                      "--to-earliest", "--execute")
     assert places(read(town, "tool")) == places(town.events)
+
+
+# --- sharing -----------------------------------------------------------------
+
+class Sharer(threading.Thread):
+    """A stream of a group that commits every so many lines, until it is
+    killed; what it saw and what it had committed stay."""
+
+    def __init__(self, town, client, every):
+        super().__init__(daemon=True)
+        self.town, self.client, self.every = town, client, every
+        self.seen, self.done, self.assigned = [], 0, []
+        self.lines = Stream(town, f"client_id={client}&group=1&since=earliest",
+                            timeout_s=120)
+        self.killed = False
+        self.start()
+
+    def run(self):
+        try:
+            for line in self.lines:
+                self.take(line)
+        except (OSError, ValueError, AttributeError):
+            assert self.killed
+
+    def take(self, line):
+        assert line["kind"] != "stopped" or self.killed, line
+        if line["kind"] == "assigned":
+            self.assigned = line["partitions"]
+            self.mark(line["position"])
+        elif line["kind"] != "stopped":
+            self.seen.append((line["partition"], line["offset"]))
+            if len(self.seen) % self.every == 0:
+                self.mark(line["position"])
+
+    def mark(self, position):
+        """Commits; a partition that is on its way to another is refused."""
+        try:
+            commit(self.town, self.client, position)
+            self.done = len(self.seen)
+        except types.Unavailable as refused:
+            assert "this member" in refused.reason, refused
+
+    def kill(self):
+        """Hangs up without a word."""
+        self.killed = True
+        self.lines.socket.shutdown(socket.SHUT_RDWR)
+        self.join()
+
+
+def wait_until(reached, timeout_s=60):
+    until = time.monotonic() + timeout_s
+    while not reached():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def held(sharers):
+    return sorted(part for one in sharers for part in one.assigned)
+
+
+# Three share, each partition one's; one is killed and its partitions go to the
+# others: every event comes, and twice only what was not committed. Kafka's
+# tool sees the members, and nobody else commits for them.
+def test_share(town):
+    sharers = [Sharer(town, "share", 7) for _ in range(3)]
+    wait_until(lambda: held(sharers) == list(range(PARTITIONS))
+               and all(one.assigned for one in sharers))
+    if town.broker:
+        told = town.broker.tool(
+            GROUPS_TOOL, "--bootstrap-server", town.broker.bootstrap,
+            "--group", "share", "--describe", "--members")
+        assert len([line for line in told.splitlines()
+                    if line.startswith("share ")]) == 3
+    code, _, err = town.combctl("rewind", "share", "--to-latest")
+    assert code == 1 and "has members" in err, err
+    wait_until(lambda: len({place for one in sharers for place in one.seen})
+               == EVENTS)
+    sharers[0].kill()
+    wait_until(lambda: held(sharers[1:]) == list(range(PARTITIONS)))
+    new = publish(town, 40, random.Random(SEED + 3), first=EVENTS)
+    wait_until(lambda: len({place for one in sharers for place in one.seen})
+               == EVENTS + len(new))
+    for one in sharers[1:]:
+        one.kill()
+    seen = [place for one in sharers for place in one.seen]
+    lost = sum(len(one.seen) - one.done for one in sharers)
+    moved = sum(one.every for one in sharers) * 3
+    assert len(seen) - EVENTS - len(new) <= lost + moved

@@ -141,8 +141,7 @@ test_words(void)
 static void
 test_bookmarks(void)
 {
-    static const guint64 next[] = {
-        0, 127, 128, 123456789, G_MAXUINT64 - 1, G_MAXUINT64};
+    static const guint64 next[] = {0, 127, 128, 123456789, G_MAXUINT64 - 1};
     const guint n = G_N_ELEMENTS(next);
     g_autoptr(GString) text = g_string_new(NULL);
     guint64 back[G_N_ELEMENTS(next) + 1];

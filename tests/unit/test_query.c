@@ -150,6 +150,8 @@ test_refused(void)
         {"client_id=a/b", "client_id", "is a name of", CLIENT_ID_BYTES_MAX},
         {"client_id=comb.cell.0", "client_id", "begins with comb.",
          CLIENT_ID_BYTES_MAX},
+        {"group=1", "group", "needs client_id", -1},
+        {"group=2&client_id=a", "group", "is 0 or 1", 1},
         {"client_id=a&position=AgAB", "client_id", "does not go with position",
          -1},
         {"format=xml", "format", "is ndjson or sse", -1},
@@ -204,6 +206,13 @@ test_client(void)
     input.last_event_id = "AgAB";
     g_assert_true(query_parse(&input, &query, &fault));
     g_assert_null(query.place.client);
+    g_assert_cmpint(query.place.kind, ==, PLACE_POSITION);
+    query_clear(&query);
+    input.text = "client_id=a&group=1&since=PT1H";
+    g_assert_true(query_parse(&input, &query, &fault));
+    g_assert_true(query.group);
+    g_assert_cmpint(query.place.kind, ==, PLACE_TIME);
+    g_assert_cmpint(query.tap.floor_ms, ==, G_MININT64);
     query_clear(&query);
 }
 
