@@ -150,8 +150,7 @@ ingest_put_position(Ingest *ingest, const LogRecord *record)
 {
     guint64 next = record->offset + 1;
     if (next >= ingest->state->stored[record->partition]) {
-        meta_put_position(ingest->batch, record->partition, next,
-                          record->timestamp_ms);
+        meta_put_position(ingest->batch, record);
     }
 }
 
@@ -433,25 +432,60 @@ ingest_found(Ingest *ingest, CellMap *map, GError **error)
     return TRUE;
 }
 
-gboolean
-ingest_open(Ingest *ingest, GError **error)
+/* The log is no longer the one that was applied. What the store has is whole
+   where there is nothing to replay: it is served, as stale. */
+static void
+ingest_lose_log(Ingest *ingest, GError *failure, GError **error)
 {
+    State *state = ingest->state;
+    gsize bytes = state->identity.partitions * sizeof *ingest->next;
+    g_set_error(error, COMB_ERROR, COMB_ERROR_GAP, "%s" STATE_REPAIR,
+                failure->message, state->dir, state->dir);
+    state_stop(state, (*error)->message);
+    if (memcmp(ingest->next, state->stored, bytes) == 0) {
+        atomic_store(&state->ready, TRUE);
+    }
+    g_error_free(failure);
+}
+
+/* The store has applied all up to its position: is the log that it read still
+   there, and what comes next? */
+static gboolean
+ingest_begin(Ingest *ingest, GError **error)
+{
+    State *state = ingest->state;
     guint64 first;
-    for (guint i = 0; i < ingest->state->identity.partitions; i++) {
+    if (!log_marks_check(ingest->firehose, state->stored, state->marks,
+                         error)) {
+        return FALSE;
+    }
+    for (guint i = 0; i < state->identity.partitions; i++) {
         if (!log_bounds(ingest->firehose, i, &first, &ingest->target[i],
                         error)) {
             return FALSE;
         }
     }
     g_autofree char *group =
-        g_strdup_printf("comb.cell.%u", ingest->state->identity.cell);
+        g_strdup_printf("comb.cell.%u", state->identity.cell);
     ingest->reader =
         log_reader_open(ingest->firehose, ingest->next, group, error);
-    if (ingest->reader == NULL) {
-        return FALSE;
+    return ingest->reader != NULL;
+}
+
+gboolean
+ingest_open(Ingest *ingest, GError **error)
+{
+    GError *failure = NULL;
+    if (ingest_begin(ingest, &failure)) {
+        ingest_publish_progress(ingest, NULL);
+        return TRUE;
     }
-    ingest_publish_progress(ingest, NULL);
-    return TRUE;
+    if (g_error_matches(failure, COMB_ERROR, COMB_ERROR_GAP)) {
+        ingest_lose_log(ingest, failure, error);
+    } else {
+        g_propagate_error(error, failure);
+    }
+    return FALSE;
 }
 
 IngestOutcome

@@ -47,8 +47,12 @@ gboolean ingest_found(Ingest *ingest, CellMap *map, GError **error);
 /**
  * ingest_open() - begin to read, and note the log's end as the target
  *
- * Effect: State.ready becomes TRUE once the target is applied.
- * Fails:  COMB_ERROR_UNREACHABLE: try again; else as log_reader_open().
+ * Effect: State.ready becomes TRUE once the target is applied. Before it, the
+ *         last record that the store has applied is compared with the log;
+ *         where that is another one, or has lost what comes next, the state
+ *         is stopped, and ready where it is whole.
+ * Fails:  COMB_ERROR_UNREACHABLE: try again; else as log_marks_check() and
+ *         log_reader_open().
  */
 gboolean ingest_open(Ingest *ingest, GError **error);
 

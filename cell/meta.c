@@ -5,6 +5,9 @@
 #include <string.h>
 #include <xxhash.h>
 
+/* Where a position's row has its mark. */
+#define META_MARK_AT 16
+
 guint64
 meta_log_hash(const MetaIdentity *identity)
 {
@@ -83,16 +86,26 @@ meta_i64_at(WireBytes bytes, gsize at)
     return GINT64_FROM_LE(le);
 }
 
-/* The number at the front of a row; 0 where there is no row. A row that cannot
-   be read is no missing one: its number would begin again. */
+/* A row, empty where there is none. A row that cannot be read is no missing
+   one: its number would begin again. */
+static gboolean
+meta_load_row(Store *store, Key key, StoreValue *ret_value, GError **error)
+{
+    if (store_get(store, NULL, key, ret_value) == STORE_FAILED) {
+        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
+                    "cannot read how far the store is: %s",
+                    store_failure(store));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* The number at the front of a row; 0 where there is no row. */
 static gboolean
 meta_load_i64(Store *store, Key key, gint64 *ret_v, GError **error)
 {
     g_auto(StoreValue) value = {0};
-    if (store_get(store, NULL, key, &value) == STORE_FAILED) {
-        g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
-                    "cannot read how far the store is: %s",
-                    store_failure(store));
+    if (!meta_load_row(store, key, &value, error)) {
         return FALSE;
     }
     *ret_v = meta_i64_at(value.bytes, 0);
@@ -105,10 +118,12 @@ meta_load_progress(Store *store, const MetaIdentity *identity, Meta *meta,
 {
     gint64 v;
     for (guint i = 0; i < identity->partitions; i++) {
-        if (!meta_load_i64(store, key_position(i), &v, error)) {
+        g_auto(StoreValue) row = {0};
+        if (!meta_load_row(store, key_position(i), &row, error)) {
             return FALSE;
         }
-        meta->next[i] = (guint64)v;
+        meta->next[i] = (guint64)meta_i64_at(row.bytes, 0);
+        meta->marks[i] = (guint64)meta_i64_at(row.bytes, META_MARK_AT);
     }
     if (!meta_load_i64(store, key_meta("as_of"), &meta->as_of, error) ||
         !meta_load_i64(store, key_meta("commits"), &v, error)) {
@@ -125,6 +140,7 @@ meta_load(Store *store, const MetaIdentity *identity, Meta *ret_meta,
     g_auto(StoreValue) format = {0};
     *ret_meta = (Meta){0};
     ret_meta->next = g_new0(guint64, identity->partitions);
+    ret_meta->marks = g_new0(guint64, identity->partitions);
     switch (store_get(store, NULL, key_meta("format"), &format)) {
     case STORE_MISSING:
         return TRUE;
@@ -152,6 +168,7 @@ meta_clear(Meta *meta)
 {
     g_clear_pointer(&meta->home, cellmap_unref);
     g_clear_pointer(&meta->next, g_free);
+    g_clear_pointer(&meta->marks, g_free);
 }
 
 void
@@ -169,11 +186,12 @@ meta_found(StoreBatch *batch, const MetaIdentity *identity, const CellMap *home)
 }
 
 void
-meta_put_position(StoreBatch *batch, guint partition, guint64 next,
-                  gint64 timestamp_ms)
+meta_put_position(StoreBatch *batch, const LogRecord *last)
 {
-    gint64 row[2] = {GINT64_TO_LE((gint64)next), GINT64_TO_LE(timestamp_ms)};
-    store_batch_put(batch, key_position(partition), row, sizeof row);
+    guint64 row[3] = {GUINT64_TO_LE(last->offset + 1),
+                      GUINT64_TO_LE((guint64)last->timestamp_ms),
+                      GUINT64_TO_LE(log_mark(last))};
+    store_batch_put(batch, key_position(last->partition), row, sizeof row);
 }
 
 void

@@ -15,11 +15,14 @@
  *            rows, though none of a position, is known by it (highwater.h)
  *
  * Rows "o partition": u64 LE next offset, i64 LE the log's timestamp of the
- * last record applied. Written in the batch that applies (I4).
+ * last record applied, u64 LE its log_mark() (log_mark.h), by which a log that
+ * was written anew is told. Written in the batch that applies (I4). Stores of
+ * before have no mark, which is then not known: 0.
  */
 #pragma once
 
 #include "cell/store.h"
+#include "firehose/log_mark.h"
 #include "router/cellmap.h"
 
 #define META_FORMAT 2
@@ -36,6 +39,7 @@ guint64 meta_log_hash(const MetaIdentity *identity);
 typedef struct Meta {
     CellMap *home;   /* NULL: a store that was never founded */
     guint64 *next;   /* per partition, the next offset to apply */
+    guint64 *marks;  /* per partition, of the record before it; 0: not known */
     gint64 as_of;    /* newest event id applied; 0: none */
     guint64 commits; /* batches committed */
 } Meta;
@@ -55,9 +59,8 @@ void meta_clear(Meta *meta);
 void meta_found(StoreBatch *batch, const MetaIdentity *identity,
                 const CellMap *home);
 
-/** meta_put_position() - stage that @partition is applied up to @next. */
-void meta_put_position(StoreBatch *batch, guint partition, guint64 next,
-                       gint64 timestamp_ms);
+/** meta_put_position() - stage that all up to @last is applied. */
+void meta_put_position(StoreBatch *batch, const LogRecord *last);
 
 /** meta_put_as_of() - stage the newest event id applied. */
 void meta_put_as_of(StoreBatch *batch, gint64 as_of);

@@ -27,11 +27,6 @@
    nobody knows how far behind it is. */
 #define STATE_FRESH_MS 2500
 
-/* What helps where files and store disagree; twice the directory. */
-#define STATE_REPAIR                                                           \
-    "; restore a backup, or rebuild from the log: mv '%s' '%s.damaged' and "   \
-    "start again"
-
 typedef struct MetricText {
     const char *name;
     MetricKind kind;
@@ -289,6 +284,7 @@ state_load(State *state, const StateOptions *options, guint64 *ret_next,
         atomic_store(&state->next[i], ret_next[i]);
     }
     state->stored = g_steal_pointer(&meta.next);
+    state->marks = g_steal_pointer(&meta.marks);
     meta_clear(&meta);
     return good;
 }
@@ -334,6 +330,7 @@ state_close(State *state)
     g_free(atomic_load(&state->stopped));
     g_free(state->next);
     g_free(state->stored);
+    g_free(state->marks);
     g_free(state);
 }
 

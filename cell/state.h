@@ -20,6 +20,11 @@
 
 #include <stdatomic.h>
 
+/* What helps where files, store and log disagree; twice the directory. */
+#define STATE_REPAIR                                                           \
+    "; restore a backup, or rebuild from the log: mv '%s' '%s.damaged' and "   \
+    "start again"
+
 /* Indexes into State.metrics. */
 typedef enum StateMetric {
     METRIC_EVENTS, /* then one for each kind, at METRIC_EVENTS + kind - 1 */
@@ -67,6 +72,7 @@ typedef struct State {
     _Atomic guint64 *next;   /* per partition, the next offset to apply */
     guint64 *stored; /* per partition, the store's position at start: what a
                         replay writes again does not take it back */
+    guint64 *marks;  /* per partition, log_mark() of the record before that */
     _Atomic guint64 commits;    /* batches committed in the store's life */
     _Atomic gint64 as_of;       /* newest event id applied */
     _Atomic gint64 fresh_at_ms; /* wall time when the log was last seen to be

@@ -93,6 +93,16 @@ log_check_absent(const char *topic, GError **error)
 }
 
 gboolean
+log_check_other(guint partition, guint64 offset, GError **error)
+{
+    g_set_error(error, COMB_ERROR, COMB_ERROR_GAP,
+                "partition %u: offset %" G_GUINT64_FORMAT
+                " has another record now, the log was written or made anew",
+                partition, offset);
+    return FALSE;
+}
+
+gboolean
 log_check_hole(const char *topic, guint partition, guint64 next, guint64 found,
                GError **error)
 {

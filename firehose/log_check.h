@@ -33,6 +33,10 @@ gboolean log_check_compacted(const char *topic, gboolean wanted,
 /** log_check_absent() - Fails: always, COMB_ERROR_INPUT: no such topic. */
 gboolean log_check_absent(const char *topic, GError **error);
 
+/** log_check_other() - Fails: always, COMB_ERROR_GAP: another record is there.
+ */
+gboolean log_check_other(guint partition, guint64 offset, GError **error);
+
 /** log_check_hole() - Fails: always, COMB_ERROR_GAP: found @found, not @next.
  */
 gboolean log_check_hole(const char *topic, guint partition, guint64 next,
