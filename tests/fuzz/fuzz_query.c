@@ -57,8 +57,15 @@ check_position(const guint8 *data, gsize len)
     guint64 next[PARTITIONS];
     Position event;
 
-    if (bookmark_read((WireBytes){data, len}, CHECK, PARTITIONS, next,
-                      &event) != BOOKMARK_ALL) {
+    switch (bookmark_read((WireBytes){data, len}, CHECK, PARTITIONS, next,
+                          &event)) {
+    case BOOKMARK_ALL:
+    case BOOKMARK_SOME:
+        break;
+    case BOOKMARK_EVENT:
+    case BOOKMARK_FOREIGN:
+    case BOOKMARK_MALFORMED:
+    default:
         return;
     }
     bookmark_write(again, next, PARTITIONS, CHECK);
