@@ -1,5 +1,7 @@
 #include "cell/facts.h"
 
+#include "firehose/seal.h"
+
 #include <string.h>
 
 /* Row 'n' of records in quarantine: no event has kind 0. */
@@ -99,9 +101,25 @@ count_one_more(StoreBatch *batch, guint kind)
     return FACT_SET;
 }
 
+/* An event as its client told it, without the seal: published again it has
+   another one, and is the same event. @scratch holds it where it must. */
+static WireBytes
+fact_unsealed(const Event *event, GByteArray *scratch)
+{
+    if (event->seal_bytes.data == NULL) {
+        return event->bytes;
+    }
+    g_byte_array_append(scratch, event->bytes.data,
+                        (guint)event->bytes.len - SEAL_BYTES - 1);
+    wire_write_stop(scratch);
+    return (WireBytes){scratch->data, scratch->len};
+}
+
 FactOutcome
 fact_keep(StoreBatch *batch, const Event *event)
 {
+    g_autoptr(GByteArray) scratch = g_byte_array_new();
+    WireBytes bytes = fact_unsealed(event, scratch);
     g_auto(StoreValue) old = {0};
     Key key = key_kept(event->id);
     StoreOutcome found = store_batch_get(batch, key, &old);
@@ -109,13 +127,13 @@ fact_keep(StoreBatch *batch, const Event *event)
         return FACT_FAILED;
     }
     if (found == STORE_FOUND) {
-        int order = bytes_compare(event->bytes, old.bytes);
+        int order = bytes_compare(bytes, old.bytes);
         if (order > 0) {
-            store_batch_put(batch, key, event->bytes.data, event->bytes.len);
+            store_batch_put(batch, key, bytes.data, bytes.len);
         }
         return order == 0 ? FACT_AGAIN : FACT_OLDER;
     }
-    store_batch_put(batch, key, event->bytes.data, event->bytes.len);
+    store_batch_put(batch, key, bytes.data, bytes.len);
     return count_one_more(batch, event->kind);
 }
 

@@ -19,6 +19,7 @@
 #include "cell/followers.h"
 #include "cell/highwater.h"
 #include "cell/tailfile.h"
+#include "firehose/sealtrack.h"
 #include "ops/kit/ensure.h"
 #include "ops/kit/error.h"
 #include "ops/kit/logger.h"
@@ -38,6 +39,7 @@ struct Ingest {
     StoreBatch *batch;   /* owned */
     Edges *edges;        /* owned */
     Effects *effects;    /* owned */
+    SealTrack *seals;    /* owned; of what was read in this life */
     guint64 *next;       /* per partition, to apply next */
     guint64 *target;     /* per partition, the log's end at start */
     gint64 as_of;        /* newest event id applied */
@@ -128,6 +130,31 @@ ingest_set_aside(Ingest *ingest, const LogRecord *record,
     return outcome;
 }
 
+/* Records of a gateway that are missing, or there twice, are told and no
+   reason to stop: an append that was given up leaves a hole, too. */
+static void
+ingest_note_seal(Ingest *ingest, const LogRecord *record, Seal seal)
+{
+    gint64 from;
+    switch (sealtrack_note(ingest->seals, record->partition, seal, &from)) {
+    case SEALTRACK_NEXT:
+    case SEALTRACK_FIRST:
+        break;
+    case SEALTRACK_AGAIN:
+        state_add(ingest->state, METRIC_LOG_REPEATS, 1);
+        break;
+    case SEALTRACK_HOLE:
+        state_add(ingest->state, METRIC_LOG_HOLES, seal.sequence - from);
+        logger_warn("cell.ingest", "records of a gateway are not in the log",
+                    "cell=%u partition=%u offset=%" G_GUINT64_FORMAT
+                    " producer=%" G_GINT64_FORMAT " from=%" G_GINT64_FORMAT
+                    " to=%" G_GINT64_FORMAT,
+                    ingest->state->identity.cell, record->partition,
+                    record->offset, seal.producer, from, seal.sequence - 1);
+        break;
+    }
+}
+
 static FactOutcome
 ingest_record(Ingest *ingest, const LogRecord *record)
 {
@@ -137,6 +164,7 @@ ingest_record(Ingest *ingest, const LogRecord *record)
                          &fault)) {
         return ingest_set_aside(ingest, record, &fault);
     }
+    ingest_note_seal(ingest, record, event.seal);
     state_add(ingest->state, METRIC_EVENTS + (guint)event.kind - 1, 1);
     ingest->as_of = MAX(ingest->as_of, event.id.v);
     return ingest_event(ingest, record, &event);
@@ -357,6 +385,7 @@ ingest_new(State *state, Log *firehose, LogEnds *ends, const guint64 *next)
     ingest->batch = state_batch_new(state);
     ingest->edges = edges_new(state->store);
     ingest->effects = effects_new(state);
+    ingest->seals = sealtrack_new(partitions);
     ingest->next = g_memdup2(next, partitions * sizeof *next);
     ingest->target = g_new0(guint64, partitions);
     ingest->end = g_new0(guint64, partitions);
@@ -371,6 +400,7 @@ ingest_free(Ingest *ingest)
         log_reader_close(ingest->reader);
     }
     effects_free(ingest->effects);
+    sealtrack_free(ingest->seals);
     edges_free(ingest->edges);
     store_batch_free(ingest->batch);
     g_free(ingest->next);

@@ -12,7 +12,8 @@
  * author and kind first. So the post that is stored and served is one range
  * of the record's bytes, and stamping twice changes nothing. Fields that we do
  * not know are copied, for a newer reader. A field that we know but the kind
- * does not use is copied and ignored.
+ * does not use is copied and ignored. A seal is somebody else's and left out:
+ * who logs the event puts its own behind it (seal.h).
  *
  * An id of 0 means absent, for clients whose languages cannot leave a field
  * out. Faults are static words: a bad event costs no memory.
@@ -21,13 +22,14 @@
 
 #include "firehose/event_private.h"
 #include "firehose/partition.h"
+#include "firehose/seal.h"
 #include "ops/kit/ensure.h"
 
 #include <string.h>
 
-/* Field ids: 0 names the struct itself; both structs end with the same. */
+/* Field ids: 0 names the struct itself; ids without a rule are not known. */
 #define FIELD_SELF 0
-#define FIELD_MAX EVENT_FIELD_POST
+#define FIELD_MAX EVENT_FIELD_SEAL
 
 enum {
     POST_FIELD_ID = 1,
@@ -54,6 +56,7 @@ static const FieldRule event_rules[FIELD_MAX + 1] = {
     [EVENT_FIELD_TARGET_USER] = {"event.target_user", WIRE_I64},
     [EVENT_FIELD_TARGET_POST] = {"event.target_post", WIRE_I64},
     [EVENT_FIELD_POST] = {"event.post", WIRE_STRUCT},
+    [EVENT_FIELD_SEAL] = {"event.seal", WIRE_STRUCT},
 };
 
 static const FieldRule post_rules[FIELD_MAX + 1] = {
@@ -110,7 +113,8 @@ fields_read(Fields *ret_fields, const FieldRule *rules, WireBytes bytes,
         if (reader.failed) {
             break;
         }
-        if (field.id < 1 || field.id > FIELD_MAX) {
+        if (field.id < 1 || field.id > FIELD_MAX ||
+            rules[field.id].name == NULL) {
             continue;
         }
         if (field.type != rules[field.id].type) {
@@ -229,6 +233,7 @@ event_read(WireBytes bytes, Event *ret_event, EventFault *ret_fault)
     }
     memset(ret_event, 0, sizeof(*ret_event));
     ret_event->bytes = bytes;
+    ret_event->seal_bytes = fields.value[EVENT_FIELD_SEAL];
     ret_event->kind = (EventKind)kind;
     ret_event->id.v = field_i64(&fields, EVENT_FIELD_ID);
     ret_event->user.v = field_i64(&fields, EVENT_FIELD_USER);
@@ -257,6 +262,7 @@ event_decode(const void *data, gsize len, Event *ret_event,
     Event event;
 
     if (!event_read((WireBytes){data, len}, &event, ret_fault) ||
+        !seal_check(event.bytes, event.seal_bytes, &event.seal, ret_fault) ||
         !event_check(&event, ret_fault)) {
         return FALSE;
     }
@@ -266,10 +272,19 @@ event_decode(const void *data, gsize len, Event *ret_event,
 
 /* ---- stamping ---- */
 
-/* Copies the fields of a struct as they are, but those with ids 1 to @written
-   and @except. */
+/* Bits of fields_copy(). */
+#define FIELD_BIT(id) (1U << (id))
+#define POST_WRITTEN                                                           \
+    (FIELD_BIT(POST_FIELD_ID) | FIELD_BIT(POST_FIELD_AUTHOR) |                 \
+     FIELD_BIT(POST_FIELD_KIND))
+#define EVENT_WRITTEN                                                          \
+    (FIELD_BIT(EVENT_FIELD_VERSION) | FIELD_BIT(EVENT_FIELD_ID) |              \
+     FIELD_BIT(EVENT_FIELD_KIND) | FIELD_BIT(EVENT_FIELD_USER) |               \
+     FIELD_BIT(EVENT_FIELD_SEAL))
+
+/* Copies the fields of a struct as they are, but those in @except. */
 static void
-fields_copy(GByteArray *out, WireBytes bytes, gint16 written, gint16 except)
+fields_copy(GByteArray *out, WireBytes bytes, guint except)
 {
     WireReader reader;
     WireField field;
@@ -278,7 +293,8 @@ fields_copy(GByteArray *out, WireBytes bytes, gint16 written, gint16 except)
     wire_reader_init(&reader, bytes.data, bytes.len);
     while (wire_read_field(&reader, &field)) {
         wire_skip(&reader, field.type);
-        if ((field.id < 1 || field.id > written) && field.id != except) {
+        if (field.id < 1 || field.id > FIELD_MAX ||
+            (except & FIELD_BIT(field.id)) == 0) {
             g_byte_array_append(out, from, (guint)(reader.at - from));
         }
         from = reader.at;
@@ -292,7 +308,7 @@ post_write(GByteArray *out, const Event *event)
     wire_field_i64(out, POST_FIELD_ID, event->post.id.v);
     wire_field_i64(out, POST_FIELD_AUTHOR, event->post.author.v);
     wire_field_i32(out, POST_FIELD_KIND, event->post.kind);
-    fields_copy(out, event->post_bytes, POST_FIELD_KIND, POST_FIELD_KIND);
+    fields_copy(out, event->post_bytes, POST_WRITTEN);
     wire_write_stop(out);
 }
 
@@ -305,8 +321,8 @@ event_write(GByteArray *out, const Event *event)
     wire_field_i64(out, EVENT_FIELD_ID, event->id.v);
     wire_field_i32(out, EVENT_FIELD_KIND, (gint32)event->kind);
     wire_field_i64(out, EVENT_FIELD_USER, event->user.v);
-    fields_copy(out, event->bytes, EVENT_FIELD_USER,
-                post ? EVENT_FIELD_POST : EVENT_FIELD_USER);
+    fields_copy(out, event->bytes,
+                EVENT_WRITTEN | (post ? FIELD_BIT(EVENT_FIELD_POST) : 0));
     if (post) {
         wire_write_field(out, WIRE_STRUCT, EVENT_FIELD_POST);
         post_write(out, event);

@@ -16,8 +16,8 @@
 
 #define EVENT_VERSION 1
 
-/* Of one encoded event: twice a full body, so that fields we do not know yet
-   have room and no record of the log is large. */
+/* Of one encoded event without its seal: twice a full body, so that fields we
+   do not know yet have room and no record of the log is large. */
 #define EVENT_BYTES_MAX 131072
 
 typedef enum EventKind {
@@ -47,6 +47,7 @@ typedef enum EventField {
     EVENT_FIELD_TARGET_USER = 5,
     EVENT_FIELD_TARGET_POST = 6,
     EVENT_FIELD_POST = 7,
+    EVENT_FIELD_SEAL = 8, /* seal.h; always the last */
 } EventField;
 
 typedef enum PostKind {
@@ -66,6 +67,12 @@ typedef struct Post {
     PostId reblog_of;
 } Post;
 
+/* Which of a producer's records this is. */
+typedef struct Seal {
+    gint64 producer; /* 0: there is no seal */
+    gint64 sequence; /* dense from 0 for each producer and partition */
+} Seal;
+
 typedef struct Event {
     EventId id;
     EventKind kind;
@@ -75,6 +82,8 @@ typedef struct Event {
     Post post;            /* EVENT_POST and EVENT_EDIT */
     WireBytes post_bytes; /* the encoded Post, with its stop byte */
     WireBytes bytes;      /* the whole encoded event */
+    WireBytes seal_bytes; /* the encoded Seal; data is NULL where absent */
+    Seal seal;            /* of an event in the log */
 } Event;
 
 /* Why an event is refused: names for InvalidRequest. */
@@ -90,7 +99,7 @@ typedef struct EventFault {
  * @data:  exactly one encoded struct Event.
  * Effect: TRUE and *ret_event, or FALSE and *ret_fault. Id, user, and what
  *         the kind needs must be there and within limits; a post's id and
- *         author must be the event's id and user.
+ *         author must be the event's id and user; a seal must be right.
  */
 gboolean event_decode(const void *data, gsize len, Event *ret_event,
                       EventFault *ret_fault);
@@ -112,7 +121,8 @@ gboolean event_of_record(const LogRecord *record, guint partitions,
  * @in:    an encoded struct Event from a client: id, version and the post's
  *         id and author may be absent or must agree.
  * @id:    the id to give where the client gave none.
- * @out:   the encoding for the log is appended; unknown fields are kept.
+ * @out:   the encoding for the log is appended; unknown fields are kept, a
+ *         seal is left out.
  * Effect: TRUE, *ret_event decoded from the bytes in @out (valid until @out
  *         changes); FALSE, @out unchanged and *ret_fault set.
  */

@@ -11,6 +11,7 @@
 #include "firehose/event.h"
 
 #include "firehose/event_private.h"
+#include "firehose/seal.h"
 
 PostId
 event_post_id(const Event *event)
@@ -124,7 +125,9 @@ event_check(const Event *event, EventFault *ret_fault)
 {
     const EventKindRule *rule = event_kind_rule(event->kind);
 
-    if (event->bytes.len > EVENT_BYTES_MAX) {
+    gsize seal = event->seal_bytes.data != NULL ? SEAL_BYTES : 0;
+
+    if (event->bytes.len > EVENT_BYTES_MAX + seal) {
         return event_fault(ret_fault, "event", "has too many bytes",
                            EVENT_BYTES_MAX);
     }

@@ -252,6 +252,7 @@ gateway_free(Gateway *gateway)
     g_clear_pointer(&gateway->streams, streams_stop);
     members_free(gateway->members);
     shelf_free(gateway->shelf);
+    sealer_free(gateway->sealer);
     idclock_close(gateway->clock);
     pthread_cond_destroy(&gateway->idle);
     pthread_mutex_destroy(&gateway->mutex);
@@ -305,6 +306,7 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
     gateway->pending_bytes_max = options->pending_bytes_max;
     gateway->retention_ms = options->retention_ms;
     gateway->members = members_new();
+    gateway->sealer = sealer_new(firehose);
     gateway->shelf = shelf_new(log_partitions(firehose), SHELF_KEEP_MS);
     pthread_mutex_init(&gateway->mutex, NULL);
     pthread_cond_init(&gateway->idle, NULL);

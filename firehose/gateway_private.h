@@ -16,6 +16,7 @@
 #include "firehose/idclock.h"
 #include "firehose/log_ends.h"
 #include "firehose/members.h"
+#include "firehose/sealer.h"
 #include "firehose/shelf.h"
 #include "firehose/streams.h"
 #include "thrift/context.h"
@@ -55,6 +56,7 @@ struct Gateway {
     Members *members; /* of groups, that the streams are */
     LogEnds *ends;    /* for the status page; NULL: there is none */
     Shelf *shelf;     /* of taps that fetches may go on with */
+    Sealer *sealer;
     IdClock *clock;
     guint32 check; /* of positions in the firehose */
     gsize pending_bytes_max;

@@ -1,6 +1,7 @@
 /*
  * A batch's life: its events are checked and stamped one by one, the good
- * ones are appended in one go, and when the log has acknowledged all of them
+ * ones are sealed and appended in one go (sealer.h), and when the log has
+ * acknowledged all of them
  * the results are told in the order of the events. A wrong event costs itself
  * only.
  *
@@ -21,6 +22,7 @@
 
 #include "firehose/partition.h"
 #include "firehose/position.h"
+#include "firehose/seal.h"
 #include "thrift/reply.h"
 
 /* Fields of struct PublishResult. */
@@ -53,8 +55,8 @@ typedef struct Batch {
     Verdict verdicts[]; /* by event */
 } Batch;
 
-/* The good events on their way into the log; gone when log_append() has
-   copied them. */
+/* The good events on their way into the log, with room for their seals; gone
+   when log_append() has copied them. */
 typedef struct Outbox {
     GByteArray *arena; /* their encodings, one after the other */
     LogEntry *entries;
@@ -186,6 +188,7 @@ count_acks(Batch *batch, const LogAck *acks)
             metric_add(&metrics[GATEWAY_BYTES], verdict->bytes);
         } else {
             metric_add(&metrics[GATEWAY_FAILED], 1);
+            sealer_renew(batch->gateway->sealer);
         }
     }
 }
@@ -268,7 +271,7 @@ outbox_add(Outbox *outbox, const Event *event, guint partitions)
 
 /* The arena may have moved while it grew. */
 static void
-outbox_seal(Outbox *outbox)
+outbox_settle(Outbox *outbox)
 {
     const guint8 *at = outbox->arena->data;
 
@@ -299,11 +302,13 @@ batch_stamp(Batch *batch, const WireBytes *events, gint64 id, Outbox *outbox)
             metric_add(&batch->gateway->metrics[GATEWAY_REFUSED], 1);
             continue;
         }
+        seal_room(outbox->arena);
+        event.bytes.len += SEAL_BYTES;
         verdict->kind = (gint32)event.kind;
         verdict->bytes = (guint)event.bytes.len;
         verdict->partition = outbox_add(outbox, &event, partitions);
     }
-    outbox_seal(outbox);
+    outbox_settle(outbox);
 }
 
 static gboolean
@@ -318,7 +323,7 @@ bytes_admit(Gateway *gateway, gsize bytes)
     return FALSE;
 }
 
-/* Nothing of @batch may be touched after log_append(): it may be gone. */
+/* Nothing of @batch may be touched after the append: it may be gone. */
 static void
 batch_append(Batch *batch, const Outbox *outbox, gint64 deadline_us)
 {
@@ -328,8 +333,8 @@ batch_append(Batch *batch, const Outbox *outbox, gint64 deadline_us)
     batch->bytes = outbox->arena->len;
     batch->timer = evtimer_new(request_base(batch->request), batch_late, batch);
     evtimer_add(batch->timer, &left);
-    log_append(batch->gateway->firehose, outbox->entries, outbox->n,
-               batch_acked, batch);
+    sealer_append(batch->gateway->sealer, outbox->entries, outbox->n,
+                  batch_acked, batch);
 }
 
 static Batch *

@@ -97,6 +97,16 @@ enum EventKind {
 }
 
 /**
+ * Who logged an event, which of theirs it is, and whether it is whole: see
+ * firehose/format.md.
+ */
+struct Seal {
+  1: optional i64 producer;          /** a gateway, from its start or a failed append on; above 0 */
+  2: optional i64 sequence;          /** dense from 0 for each producer and partition, in the order of the log */
+  3: optional i64 check;             /** XXH64, seed 0, of all bytes of the event before this field */
+}
+
+/**
  * What happened. The value of a record of topic comb.firehose.v1, and what
  * publish takes. State is a function of the set of events: an event may come
  * twice, late or out of order, and of two that set one fact the newer id wins.
@@ -109,6 +119,7 @@ struct Event {
   5: optional UserId target_user;    /** FOLLOW to UNMUTE: whom */
   6: optional PostId target_post;    /** EDIT, DELETE, LIKE, UNLIKE, READ_MARK: which */
   7: optional Post post;             /** POST, EDIT: the content */
+  8: optional Seal seal;             /** in the log, put there by the gateway: the last field. A client's is replaced */
 }
 
 /** A place in the log; opaque. An event is applied where the applied position is at or past its own. */

@@ -3,9 +3,13 @@
  *
  * topics prints what the gateway says of each partition. check reads all that
  * there is and holds it against that: offsets without holes, times that never
- * go back. Records that cannot be decoded are counted and no failure: every
- * cell refuses the same ones.
+ * go back, and what the gateways' seals say (firehose/format.md): records that
+ * are damaged, missing or there twice. Records that cannot be decoded or are in
+ * another partition than their user's are counted and no failure: every cell
+ * refuses the same ones. Nor is one that is there twice, which changes nothing.
  */
+#include "firehose/partition.h"
+#include "firehose/sealtrack.h"
 #include "ops/combctl/fetch.h"
 #include "ops/combctl/progress.h"
 #include "ops/combctl/text.h"
@@ -14,16 +18,64 @@
 #include <jansson.h>
 #include <stdio.h>
 
+/* What is counted of a partition. */
+typedef enum CheckCount {
+    CHECK_RECORDS,
+    CHECK_UNDECODABLE, /* the damaged not counted */
+    CHECK_MISPLACED,   /* not in the partition of their user */
+    CHECK_UNSEALED,    /* events that no gateway wrote, or one of before */
+    CHECK_REPEATED,    /* records of gateways that were there before */
+    CHECK_DAMAGED,     /* a seal does not match */
+    CHECK_LOST,        /* numbers missing in the sequences of gateways */
+    CHECK_MISSING,     /* offsets that were not there */
+    CHECK_BACK,        /* records with an earlier time than the one before */
+    CHECK_COUNTS,      /* how many */
+} CheckCount;
+
+/* From here on one is a failure. */
+#define CHECK_FAULTS CHECK_DAMAGED
+
+/* As JSON and in the head of the table, and how wide that is. */
+static const struct {
+    const char *key;
+    const char *title;
+    int width;
+} check_columns[CHECK_COUNTS] = {
+    {"records", "records", 13},
+    {"undecodable", "undecodable", 11},
+    {"misplaced", "misplaced", 9},
+    {"unsealed", "unsealed", 13},
+    {"repeated", "repeated", 8},
+    {"damaged", "damaged", 7},
+    {"lost", "lost", 6},
+    {"missing", "missing", 7},
+    {"times_back", "times back", 10},
+};
+
 /* What was read of one partition. */
 typedef struct Checked {
-    gint64 records;
-    gint64 undecodable;
-    gint64 holes;       /* offsets that were not there */
-    gint64 back;        /* records with an earlier time than the one before */
-    gint64 next_offset; /* the one that must come; -1: any */
+    gint64 counts[CHECK_COUNTS];
+    gint64 next_offset; /* the one that must come, after the first */
     gint64 first_ms;
     gint64 last_ms;
 } Checked;
+
+/* A reading of all partitions. */
+typedef struct Check {
+    GPtrArray *bounds; /* CombPartitionBounds; owned */
+    GArray *checked;   /* of Checked, by partition; owned */
+    SealTrack *seals;  /* owned */
+} Check;
+
+static void
+check_clear(Check *check)
+{
+    g_clear_pointer(&check->bounds, g_ptr_array_unref);
+    g_clear_pointer(&check->checked, g_array_unref);
+    g_clear_pointer(&check->seals, sealtrack_free);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Check, check_clear)
 
 /* Gives a list of CombPartitionBounds, by partition; NULL with *error. */
 static GPtrArray *
@@ -109,41 +161,97 @@ run_topics(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
 
 /* ---- check ---- */
 
-static void
-check_record(Checked *checked, const CombLoggedEvent *logged)
+static gboolean
+is_misplaced(const Check *check, guint partition, const CombEvent *event)
 {
-    if (checked->records == 0) {
+    guint8 key[PARTITION_KEY_BYTES];
+
+    partition_key((UserId){event->user}, key);
+    return partition_of(key, sizeof key, check->checked->len) != partition;
+}
+
+/* A producer that is met first in the middle may have begun before what is
+   kept; where nothing has expired it has not. */
+static void
+check_seal(const Check *check, guint partition, const CombSeal *sealed)
+{
+    const CombPartitionBounds *bounds =
+        g_ptr_array_index(check->bounds, partition);
+    Checked *checked = &g_array_index(check->checked, Checked, partition);
+    const Seal seal = {sealed->producer, sealed->sequence};
+    gint64 from = 0;
+
+    switch (sealtrack_note(check->seals, partition, seal, &from)) {
+    case SEALTRACK_NEXT:
+        break;
+    case SEALTRACK_FIRST:
+        checked->counts[CHECK_LOST] +=
+            bounds->first_offset == 0 ? seal.sequence : 0;
+        break;
+    case SEALTRACK_AGAIN:
+        checked->counts[CHECK_REPEATED]++;
+        break;
+    case SEALTRACK_HOLE:
+        checked->counts[CHECK_LOST] += seal.sequence - from;
+        break;
+    }
+}
+
+static void
+check_event(const Check *check, guint partition, const CombLoggedEvent *logged)
+{
+    gint64 *counts = g_array_index(check->checked, Checked, partition).counts;
+
+    if (!logged->__isset_event) {
+        gboolean damaged = g_str_has_prefix(logged->undecodable, "event.seal");
+        counts[damaged ? CHECK_DAMAGED : CHECK_UNDECODABLE]++;
+        return;
+    }
+    if (is_misplaced(check, partition, logged->event)) {
+        counts[CHECK_MISPLACED]++;
+    }
+    if (logged->event->__isset_seal) {
+        check_seal(check, partition, logged->event->seal);
+    } else {
+        counts[CHECK_UNSEALED]++;
+    }
+}
+
+static void
+check_place(Checked *checked, const CombLoggedEvent *logged)
+{
+    if (checked->counts[CHECK_RECORDS]++ == 0) {
         checked->first_ms = logged->logged_ms;
     } else {
-        checked->holes += logged->offset - checked->next_offset;
-        checked->back += logged->logged_ms < checked->last_ms ? 1 : 0;
+        checked->counts[CHECK_MISSING] += logged->offset - checked->next_offset;
+        checked->counts[CHECK_BACK] +=
+            logged->logged_ms < checked->last_ms ? 1 : 0;
     }
-    checked->records++;
-    checked->undecodable += logged->__isset_event ? 0 : 1;
     checked->next_offset = logged->offset + 1;
     checked->last_ms = logged->logged_ms;
 }
 
 static gboolean
-check_batch(const CombFetchResult *batch, GArray *checked, GError **error)
+check_batch(const Check *check, const CombFetchResult *batch, GError **error)
 {
     for (guint i = 0; i < batch->events->len; i++) {
         const CombLoggedEvent *logged = g_ptr_array_index(batch->events, i);
-        if (logged->partition < 0 || (guint)logged->partition >= checked->len) {
+        guint partition = (guint)logged->partition;
+        if (partition >= check->checked->len) {
             g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
                         "a record of partition %d, of %u", logged->partition,
-                        checked->len);
+                        check->checked->len);
             return FALSE;
         }
-        check_record(&g_array_index(checked, Checked, logged->partition),
-                     logged);
+        check_place(&g_array_index(check->checked, Checked, partition), logged);
+        check_event(check, partition, logged);
     }
     return TRUE;
 }
 
 /* All that there is, from the earliest to the end as it is at the start. */
 static gboolean
-check_all(Fetch *fetch, GArray *checked, GError **error)
+check_all(const Check *check, Fetch *fetch, GError **error)
 {
     g_autoptr(Progress) progress = progress_new(-1);
     gboolean at_end = FALSE;
@@ -151,7 +259,7 @@ check_all(Fetch *fetch, GArray *checked, GError **error)
 
     while (!at_end) {
         g_autoptr(CombFetchResult) batch = fetch_more(fetch, error);
-        if (batch == NULL || !check_batch(batch, checked, error)) {
+        if (batch == NULL || !check_batch(check, batch, error)) {
             return FALSE;
         }
         records += batch->events->len;
@@ -166,13 +274,13 @@ check_all(Fetch *fetch, GArray *checked, GError **error)
 static void
 print_checked_json(guint partition, const Checked *checked)
 {
-    json_auto_t *object = json_pack(
-        "{s:i, s:I, s:I, s:I, s:I}", "partition", (int)partition, "records",
-        (json_int_t)checked->records, "undecodable",
-        (json_int_t)checked->undecodable, "missing", (json_int_t)checked->holes,
-        "times_back", (json_int_t)checked->back);
+    json_auto_t *object = json_pack("{s:i}", "partition", (int)partition);
 
-    if (checked->records > 0) {
+    for (guint i = 0; i < CHECK_COUNTS; i++) {
+        json_object_set_new(object, check_columns[i].key,
+                            json_integer(checked->counts[i]));
+    }
+    if (checked->counts[CHECK_RECORDS] > 0) {
         json_object_set_new(object, "first_ms",
                             json_integer(checked->first_ms));
         json_object_set_new(object, "last_ms", json_integer(checked->last_ms));
@@ -184,50 +292,62 @@ print_checked_json(guint partition, const Checked *checked)
 static void
 print_checked(guint partition, const Checked *checked)
 {
-    gboolean any = checked->records > 0;
+    gboolean any = checked->counts[CHECK_RECORDS] > 0;
     g_autofree char *first = any ? text_time(checked->first_ms) : g_strdup("-");
     g_autofree char *last = any ? text_time(checked->last_ms) : g_strdup("-");
-    g_autofree char *records = text_count((guint64)checked->records);
-    g_autofree char *bad = text_count((guint64)checked->undecodable);
 
-    printf("%9u %13s %11s %8" G_GINT64_FORMAT " %10" G_GINT64_FORMAT
-           "  %-20s  %s\n",
-           partition, records, bad, checked->holes, checked->back, first, last);
+    printf("%9u", partition);
+    for (guint i = 0; i < CHECK_COUNTS; i++) {
+        g_autofree char *count = text_count((guint64)checked->counts[i]);
+        printf(" %*s", check_columns[i].width, count);
+    }
+    printf("  %-20s  %s\n", first, last);
+}
+
+static void
+print_checked_head(void)
+{
+    printf("%9s", "partition");
+    for (guint i = 0; i < CHECK_COUNTS; i++) {
+        printf(" %*s", check_columns[i].width, check_columns[i].title);
+    }
+    printf("  %-20s  %s\n", "first time", "last time");
 }
 
 /* Prints a line a partition. FALSE: the log is not as it must be. */
 static gboolean
-print_verdict(const Ctl *ctl, const GArray *checked, GError **error)
+print_verdict(const Ctl *ctl, const Check *check, GError **error)
 {
-    gboolean good = TRUE;
+    gint64 faults = 0;
 
     if (!ctl->json) {
-        printf("%9s %13s %11s %8s %10s  %-20s  %s\n", "partition", "records",
-               "undecodable", "missing", "times back", "first time",
-               "last time");
+        print_checked_head();
     }
-    for (guint i = 0; i < checked->len; i++) {
-        const Checked *one = &g_array_index(checked, Checked, i);
+    for (guint i = 0; i < check->checked->len; i++) {
+        const Checked *one = &g_array_index(check->checked, Checked, i);
         if (ctl->json) {
             print_checked_json(i, one);
         } else {
             print_checked(i, one);
         }
-        good = good && one->holes == 0 && one->back == 0;
+        for (guint j = CHECK_FAULTS; j < CHECK_COUNTS; j++) {
+            faults += one->counts[j];
+        }
     }
-    if (!good) {
+    if (faults != 0) {
         g_set_error_literal(error, COMB_ERROR, COMB_ERROR_CORRUPT,
-                            "offsets are missing, or times go back");
+                            "records are damaged, lost or missing, or times go "
+                            "back; lost may also be what a gateway gave up and "
+                            "did not acknowledge");
     }
-    return good;
+    return faults == 0;
 }
 
 static gboolean
 run_check(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
 {
     const CtlSyntax syntax = {.command = command};
-    g_autoptr(GArray) checked = g_array_new(FALSE, TRUE, sizeof(Checked));
-    g_autoptr(GPtrArray) partitions = NULL;
+    g_auto(Check) check = {0};
     g_auto(Fetch) fetch = {0};
 
     if (!ctl_parse(ctl, &syntax, argv, error)) {
@@ -235,16 +355,18 @@ run_check(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
     }
     g_autoptr(Peer) gateway = peer_open_gateway(ctl, error);
     if (gateway != NULL) {
-        partitions = get_partitions(gateway, error);
+        check.bounds = get_partitions(gateway, error);
     }
-    if (partitions == NULL) {
+    if (check.bounds == NULL) {
         return FALSE;
     }
-    g_array_set_size(checked, partitions->len);
+    check.checked = g_array_new(FALSE, TRUE, sizeof(Checked));
+    g_array_set_size(check.checked, check.bounds->len);
+    check.seals = sealtrack_new(check.bounds->len);
     fetch_init(&fetch, gateway);
     fetch_from(&fetch, "earliest", NULL);
-    return check_all(&fetch, checked, error) &&
-           print_verdict(ctl, checked, error);
+    return check_all(&check, &fetch, error) &&
+           print_verdict(ctl, &check, error);
 }
 
 const CtlCommand *

@@ -16,6 +16,7 @@ from thrift.transport.TTransport import TMemoryBuffer
 sys.path.insert(0, str(TESTS / "vectors"))
 # pylint: disable=wrong-import-position
 from murmur2 import partition_of
+from seals import seal_of
 
 VECTORS = json.loads((TESTS / "vectors/events.json").read_text())
 GOOD = {one["name"]: one for one in VECTORS["good"]}
@@ -81,6 +82,21 @@ def test_decode(name):
     assert as_json(event) == GOOD[name]["event"]
 
 
+# A sealed record is the same event, with a seal that anybody can check.
+@pytest.mark.parametrize("name", GOOD)
+def test_sealed(name):
+    one = GOOD[name]
+    value = bytes.fromhex(one["sealed"])
+    event, rest = decode(value)
+    assert rest == b""
+    assert (event.seal.producer, event.seal.sequence) == seal_of(value)
+    assert vars(event.seal).items() >= one["seal"].items()
+    assert value.hex().startswith(one["value"][:-2])
+    event.seal = None
+    assert as_json(event) == one["event"]
+    assert seal_of(value[:9] + bytes([value[9] ^ 1]) + value[10:]) is None
+
+
 # What the library writes is the log's form, where nothing unknown is in it.
 @pytest.mark.parametrize("name", [name for name, one in GOOD.items()
                                   if not one["unknown"]
@@ -120,7 +136,8 @@ def test_every_kind():
 @pytest.mark.parametrize("name", BAD)
 def test_bad(name):
     data = expand(BAD[name]["value"])
-    malformed = BAD[name]["reason"] == "is malformed"
+    malformed = (BAD[name]["field"], BAD[name]["reason"]) == (
+        "event", "is malformed")
     try:
         event, rest = decode(data)
     except Exception:  # what libraries raise varies

@@ -149,6 +149,52 @@ test_log_outcomes(void)
     gate_end(&gate);
 }
 
+/* Publishes a follow; the seal of its record. */
+static Seal
+publish_sealed(Gate *gate)
+{
+    g_auto(Answer) answer = gate_publish_follow(gate, 10000);
+    g_autoptr(GByteArray) copy = g_byte_array_new();
+    WireReader reader;
+    Result result;
+
+    open_list(&answer, &reader, 1);
+    result = result_read(gate, &reader);
+    g_assert_true(result.taken);
+    return gate_logged_event(gate, result.position, copy).seal;
+}
+
+/* A gateway's records have one producer and a dense sequence, until one was
+   not taken for certain: then another producer, from 0. */
+static void
+test_seals(void)
+{
+    static const LogAppendOutcome outcomes[] = {
+        LOG_APPEND_FULL, LOG_APPEND_FAILED, LOG_APPEND_UNCERTAIN};
+    Gate gate;
+    Seal before;
+
+    gate_start(&gate);
+    before = publish_sealed(&gate);
+    g_assert_cmpint(before.producer, >, 0);
+    g_assert_cmpint(before.sequence, ==, 0);
+    for (gsize i = 0; i < G_N_ELEMENTS(outcomes); i++) {
+        g_auto(Answer) refused = {0};
+        Seal after = publish_sealed(&gate);
+
+        g_assert_cmpint(after.producer, ==, before.producer);
+        g_assert_cmpint(after.sequence, ==, before.sequence + 1);
+        hand_set(&gate.hand, HAND_SAY, outcomes[i]);
+        refused = gate_publish_follow(&gate, 10000);
+        hand_set(&gate.hand, HAND_PASS, LOG_APPENDED);
+        after = publish_sealed(&gate);
+        g_assert_cmpint(after.producer, !=, before.producer);
+        g_assert_cmpint(after.sequence, ==, 0);
+        before = after;
+    }
+    gate_end(&gate);
+}
+
 /* ---- the log that does not answer ---- */
 
 /* The deadline answers in time, and the ack that comes later does no harm. */
@@ -553,6 +599,7 @@ main(int argc, char **argv)
     g_test_add_func("/gateway/publish-mixed", test_publish_mixed);
     g_test_add_func("/gateway/publish-bounds", test_publish_bounds);
     g_test_add_func("/gateway/log-outcomes", test_log_outcomes);
+    g_test_add_func("/gateway/seals", test_seals);
     g_test_add_func("/gateway/deadline", test_deadline);
     g_test_add_func("/gateway/race", test_race);
     g_test_add_func("/gateway/overload", test_overload);

@@ -4,7 +4,8 @@
     tests/vectors/make.py build/dev/bin/comb-stamp > tests/vectors/events.json
 
 The events are encoded here by hand, as any client may; keys, values and the
-words of refusals come from the real encoder (comb-stamp). Run it again only
+words of refusals come from the real encoder (comb-stamp), seals from seals.py
+(and test_vectors.c compares them). Run it again only
 for new vectors: a change of one that is there is a change of the format.
 """
 import json
@@ -16,6 +17,7 @@ import sys
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
 # pylint: disable=wrong-import-position
 from murmur2 import partition_of
+from seals import sealed
 
 I32, I64, BINARY, STRUCT, LIST = 8, 10, 11, 12, 15
 STOP = b"\0"
@@ -144,6 +146,8 @@ def logged(kind="post", **values):
     return event(kind, **values)
 
 
+PRODUCER = 2**62 + 5
+SEALED = sealed(logged(post={"body": b"honey"}), PRODUCER, 0)
 DEEP = field(50, STRUCT, field(1, STRUCT, b"") * 9 + STOP * 10)
 BAD = [
     ("empty, or null", b""),
@@ -203,6 +207,28 @@ BAD = [
     ("a reblog of itself", logged(post={"reblog_of": 256})),
     ("an event too long", logged("like", target_post=3, more=field(
         90, BINARY, binary(b"x" * 131072)))),
+    ("a seal, the body damaged", SEALED.replace(b"honey", b"hcney")),
+    ("a seal, its sequence damaged", SEALED[:-21] + b"\1" + SEALED[-20:]),
+    ("a seal, its check damaged", SEALED[:-3] + b"!" + SEALED[-2:]),
+    ("a seal, cut short", SEALED[:-13] + b"\0\0"),
+    ("a seal with nothing in it",
+     event("delete_user", id=9, user=5, more=field(8, STRUCT, STOP))),
+    ("a seal shorter than a check, in a short event",
+     event("delete_user", more=field(8, STRUCT, field(
+         1, I64, bytes(7) + b"\1") + STOP))),
+    ("a seal with a field of its own", logged("like", target_post=3, more=field(
+        8, STRUCT, TEXT_77 + sealed(STOP, PRODUCER, 0)[3:-1]))),
+    ("a seal without a producer", sealed(logged(), 0, 0)),
+    ("a seal with a sequence below 0",
+     sealed(logged(), PRODUCER, 2**64 - 1)),
+    ("a seal with its numbers in another order",
+     logged("like", target_post=3, more=field(8, STRUCT, b"".join(
+         field(n, I64, bytes(7) + b"\1") for n in (2, 1, 3)) + STOP))),
+    ("a seal that is not the last field",
+     SEALED[:-1] + TEXT_77 + STOP),
+    ("a seal of another type", logged("like", target_post=3, more=field(
+        8, I64, bytes(8)))),
+    ("a seal on a seal", sealed(SEALED, PRODUCER, 1)),
 ]
 
 
@@ -290,13 +316,15 @@ def main():
     """Print all of it."""
     stamp = sys.argv[1]
     good = []
-    for (name, sent, unknown), told in zip(GOOD, ask(
-            stamp, [f"{GIVEN} {sent.hex()}" for _, sent, _ in GOOD])):
+    for sequence, ((name, sent, unknown), told) in enumerate(zip(GOOD, ask(
+            stamp, [f"{GIVEN} {sent.hex()}" for _, sent, _ in GOOD]))):
         value = bytes.fromhex(told["value"])
         good.append({
             "name": name, "event": describe(value),
             "unknown": [one.hex() for one in unknown], "sent": sent.hex(),
             "key": told["key"], "value": told["value"],
+            "seal": {"producer": PRODUCER, "sequence": sequence},
+            "sealed": sealed(value, PRODUCER, sequence).hex(),
             "partition": {str(n): partition_of(bytes.fromhex(told["key"]), n)
                           for n in PARTITIONS}})
     bad = []
