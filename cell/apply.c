@@ -24,6 +24,7 @@
 /* Tails copied in one step of a checkpoint. */
 #define APPLY_CHECKPOINT_USERS 4096
 #define APPLY_RETRY_US (G_USEC_PER_SEC / 2)
+#define APPLY_REPORT_US (5 * G_USEC_PER_SEC)
 
 /* Of the checkpoint that the second thread takes. */
 typedef enum ApplyPhase {
@@ -39,6 +40,7 @@ struct Apply {
     Checkpoint *checkpoint; /* owned; whose it is tells @phase */
     guint64 *next;          /* scratch, a position per partition */
     gint64 checkpoint_us;   /* when the last checkpoint ended */
+    gint64 report_us;       /* when the log was last told; 0: never */
     gboolean dirty;         /* there is what the last one does not hold */
     guint64 begun_wishes;   /* made when the one under way was begun */
     pthread_t thread;
@@ -158,7 +160,6 @@ apply_end_checkpoint(Apply *apply, gboolean wait, GError **error)
         g_propagate_error(error, failure);
         return FALSE;
     }
-    ingest_report(apply->ingest, checkpoint_next(apply->checkpoint));
     return TRUE;
 }
 
@@ -286,9 +287,22 @@ apply_open(Apply *apply, GError **error)
     return TRUE;
 }
 
+/* The log's own tools show by it how far this cell is. Nothing is read from it;
+   said again while nothing comes, so that the log does not forget it. */
+static void
+apply_report(Apply *apply)
+{
+    gint64 now_us = g_get_monotonic_time();
+    if (now_us - apply->report_us >= APPLY_REPORT_US) {
+        ingest_report(apply->ingest);
+        apply->report_us = now_us;
+    }
+}
+
 static gboolean
 apply_step(Apply *apply, GError **error)
 {
+    apply_report(apply);
     switch (ingest_step(apply->ingest, APPLY_WAIT_MS, error)) {
     case INGEST_FAILED:
         return FALSE;
@@ -319,6 +333,7 @@ apply_run(Apply *apply, GError **error)
             return FALSE;
         }
     }
+    ingest_report(apply->ingest);
     return apply_last_checkpoint(apply, error);
 }
 

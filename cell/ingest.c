@@ -549,9 +549,9 @@ ingest_step(Ingest *ingest, gint timeout_ms, GError **error)
 }
 
 void
-ingest_report(Ingest *ingest, const guint64 *next)
+ingest_report(Ingest *ingest)
 {
     if (ingest->reader != NULL) {
-        log_reader_commit(ingest->reader, next);
+        log_reader_commit(ingest->reader, ingest->next);
     }
 }

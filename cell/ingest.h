@@ -87,5 +87,5 @@ const guint64 *ingest_next(const Ingest *ingest);
  */
 void ingest_replay_from(const Ingest *ingest, guint64 *ret_next);
 
-/** ingest_report() - tell the log's own tools that @next is safe. */
-void ingest_report(Ingest *ingest, const guint64 *next);
+/** ingest_report() - tell the log's own tools what is applied, once open. */
+void ingest_report(Ingest *ingest);

@@ -7,10 +7,14 @@ import json
 import subprocess
 import time
 
+from client import Client, Firehose, context, event
 from daemons import die_with_parent, environment, program
 
 STEADY_S = 12
 BEFORE_S = 3  # appends run so long before the outage
+GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+EVENTS, LATER = 40, 15
+PATIENCE_S = 60
 PAUSE_S = 7  # longer than log-check's delivery timeout, 5 s
 
 
@@ -74,3 +78,41 @@ def test_pause(broker, tmp_path):
 
     counts = steady(broker, tmp_path, outage)
     assert counts["uncertain"] > 0
+
+
+def groups(broker):
+    """By group what Kafka's tool says: records applied, and its lag."""
+    told = {}
+    for line in broker.tool(GROUPS, "--bootstrap-server", broker.bootstrap,
+                            "--describe", "--all-groups").splitlines():
+        words = line.split()
+        if len(words) > 5 and words[1] == "comb.firehose.v1":
+            applied, lag = told.get(words[0], (0, 0))
+            told[words[0]] = (applied + int(words[3]), lag + int(words[5]))
+    return told
+
+
+def await_groups(broker, wanted):
+    """Until the tool says so: a cell tells every few seconds."""
+    until = time.monotonic() + PATIENCE_S
+    while (told := groups(broker)) != wanted:
+        assert time.monotonic() < until, told
+
+
+def publish(cluster, count):
+    """So many events."""
+    with Client(Firehose, cluster.gateway) as gateway:
+        assert all(one.position for one in gateway.publish(
+            [event("follow", user, target_user=9)
+             for user in range(1, count + 1)], context()))
+
+
+# Kafka's own tool lists the cells, with the lag of one that is away.
+def test_consumer_groups(cluster, broker):
+    publish(cluster, EVENTS)
+    await_groups(broker, {"comb.cell.0": (EVENTS, 0),
+                          "comb.cell.1": (EVENTS, 0)})
+    cluster.cell_daemons[1].stop()
+    publish(cluster, LATER)
+    await_groups(broker, {"comb.cell.0": (EVENTS + LATER, 0),
+                          "comb.cell.1": (EVENTS, LATER)})

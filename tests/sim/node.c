@@ -386,7 +386,7 @@ node_stop(Node *node)
     if (outcome != NODE_WORKED) {
         return outcome;
     }
-    ingest_report(node->ingest, checkpoint_next(node->checkpoint));
+    ingest_report(node->ingest);
     node->counts.clean_stops++;
     node_crash(node);
     return NODE_WORKED;
