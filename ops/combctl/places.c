@@ -273,22 +273,14 @@ print_lag(const CombPartitionLag *lag)
 }
 
 static gboolean
-run_lag(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
+lag_of_client(const Ctl *ctl, const Peer *gateway, const char *client,
+              GError **error)
 {
-    const CtlSyntax syntax = {
-        .command = command, .words_min = 1, .words_max = 1};
     g_autoptr(GPtrArray) lags = g_ptr_array_new_with_free_func(g_object_unref);
     g_auto(Refusals) refusals = {0};
 
-    if (!ctl_parse(ctl, &syntax, argv, error)) {
-        return FALSE;
-    }
-    g_autoptr(Peer) gateway = peer_open_gateway(ctl, error);
-    if (gateway == NULL) {
-        return FALSE;
-    }
     if (!comb_firehose_client_get_lag(
-            gateway->service, &lags, (*argv)[0], gateway->context,
+            gateway->service, &lags, client, gateway->context,
             &refusals.invalid, &refusals.overloaded, &refusals.deadline,
             &refusals.unavailable, &refusals.denied, error)) {
         return refusals_explain(&refusals, gateway, error);
@@ -303,6 +295,93 @@ run_lag(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
     return TRUE;
 }
 
+static void
+print_cell_lag(gboolean json, const CombCellStatus *status,
+               const CombPartitionStatus *partition)
+{
+    gint64 events = partition->log_end - partition->applied;
+    g_autofree char *count = text_count((guint64)MAX(events, 0));
+
+    if (json) {
+        json_auto_t *object = json_pack(
+            "{s:i, s:i, s:I, s:I, s:I, s:I}", "cell", status->cell, "partition",
+            partition->partition, "applied_offset",
+            (json_int_t)partition->applied, "end_offset",
+            (json_int_t)partition->log_end, "events", (json_int_t)events,
+            "behind_ms", (json_int_t)status->lag_ms);
+        json_dumpf(object, stdout, 0);
+        putchar('\n');
+    } else {
+        printf("%4d %9d %14" G_GINT64_FORMAT " %14" G_GINT64_FORMAT
+               " %13s %12.1f\n",
+               status->cell, partition->partition, partition->applied,
+               partition->log_end, count, (double)status->lag_ms / 1000);
+    }
+}
+
+static gboolean
+lag_of_cell(const Ctl *ctl, const CombCellEntry *entry, GError **error)
+{
+    g_autoptr(CombCellStatus) status = NULL;
+    g_autoptr(Peer) peer = peer_open_cell(ctl, entry, error);
+
+    if (peer != NULL) {
+        status = peer_get_status(peer, error);
+    }
+    if (status == NULL) {
+        return FALSE;
+    }
+    for (guint i = 0; i < status->partitions->len; i++) {
+        print_cell_lag(ctl->json, status,
+                       g_ptr_array_index(status->partitions, i));
+    }
+    return TRUE;
+}
+
+/* As each cell says; one that does not answer is the last word. */
+static gboolean
+lag_of_cells(const Ctl *ctl, const Peer *gateway, GError **error)
+{
+    g_autoptr(CombCellMap) map = peer_get_map(gateway, error);
+    GError *silent = NULL;
+
+    if (map == NULL) {
+        return FALSE;
+    }
+    if (!ctl->json) {
+        printf("%4s %9s %14s %14s %13s %12s\n", "cell", "partition", "applied",
+               "end", "events behind", "s behind");
+    }
+    for (guint i = 0; i < map->cells->len; i++) {
+        lag_of_cell(ctl, g_ptr_array_index(map->cells, i),
+                    silent == NULL ? &silent : NULL);
+    }
+    if (silent != NULL) {
+        g_propagate_error(error, silent);
+    }
+    return silent == NULL;
+}
+
+static gboolean
+run_lag(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
+{
+    const CtlSyntax syntax = {
+        .command = command,
+        .text = "Of a consumer, what it has committed; without a name, of each "
+                "cell\nof the map, what it has applied.",
+        .words_max = 1};
+
+    if (!ctl_parse(ctl, &syntax, argv, error)) {
+        return FALSE;
+    }
+    g_autoptr(Peer) gateway = peer_open_gateway(ctl, error);
+    if (gateway == NULL) {
+        return FALSE;
+    }
+    return **argv != NULL ? lag_of_client(ctl, gateway, **argv, error)
+                          : lag_of_cells(ctl, gateway, error);
+}
+
 const CtlCommand *
 places_commands(void)
 {
@@ -311,8 +390,8 @@ places_commands(void)
          "note where a consumer of the log goes on", run_commit, 0},
         {"firehose rewind", "CLIENT --to-...",
          "move a consumer of the log to another place", run_rewind, 0},
-        {"firehose lag", "CLIENT", "how far a consumer of the log is behind",
-         run_lag, 0},
+        {"firehose lag", "[CLIENT]",
+         "how far a consumer of the log is behind, or each cell", run_lag, 0},
         {NULL, NULL, NULL, NULL, 0},
     };
 

@@ -5,6 +5,7 @@ would (html.parser), the metrics as Prometheus would (promtool).
 """
 import html.parser
 import http.client
+import json
 import re
 import socket
 import subprocess
@@ -203,6 +204,20 @@ def test_status_lag(town):
     rows = page.behind("behind", 20)
     assert sum(int(number) for number in rows[2::5]) == 2
     assert rows[2::5] == rows[3::5] and rows[4::5] == ["0"] * 4
+
+
+def test_lag_of_cells(town):
+    """combctl firehose lag without a name: every partition of every cell."""
+    done = subprocess.run(
+        [program("combctl"), "--gateway", town.gateway, "firehose", "lag",
+         "--json"], capture_output=True, text=True, check=True,
+        env=environment("."))
+    lags = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [lag["partition"] for lag in lags] == list(range(len(lags)))
+    assert sum(lag["applied_offset"] for lag in lags) == 2
+    for lag in lags:
+        assert (lag["cell"], lag["events"], lag["behind_ms"]) == (0, 0, 0)
+        assert lag["end_offset"] == lag["applied_offset"]
 
 
 def test_silent_log(town):
