@@ -254,9 +254,9 @@ town_ask_at_least(Town *town, gint32 seqid, gint64 user)
     peer_send(town->client, peer_frame(message));
 }
 
-void
-town_expect_refusal(Town *town, gint32 seqid, ReplyField field,
-                    const char *words)
+/* Whether the next reply, which is exception @field, has @words in it. */
+static gboolean
+refusal_has(const Town *town, gint32 seqid, ReplyField field, const char *words)
 {
     g_autoptr(GByteArray) message = peer_receive(town->client);
     Frame frame;
@@ -266,10 +266,22 @@ town_expect_refusal(Town *town, gint32 seqid, ReplyField field,
     g_assert_cmpint(frame.seqid, ==, seqid);
     g_assert_cmpint(frame.field[field].type, ==, WIRE_STRUCT);
     WireBytes text = frame.field[field].value;
-    if (memmem(text.data, text.len, words, strlen(words)) == NULL) {
-        g_error("no '%s' in '%.*s'", words, (int)text.len,
-                (const char *)text.data);
+    return memmem(text.data, text.len, words, strlen(words)) != NULL;
+}
+
+void
+town_expect_refusal(Town *town, gint32 seqid, ReplyField field,
+                    const char *words)
+{
+    if (!refusal_has(town, seqid, field, words)) {
+        g_error("reply %d has no '%s' in it", seqid, words);
     }
+}
+
+gboolean
+town_is_refused(Town *town, gint32 seqid, const char *words)
+{
+    return refusal_has(town, seqid, REPLY_UNAVAILABLE, words);
 }
 
 void

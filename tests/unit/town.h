@@ -101,6 +101,10 @@ void town_expect(Town *town, gint32 seqid, guint cell, gint64 user);
 void town_expect_refusal(Town *town, gint32 seqid, ReplyField field,
                          const char *words);
 
+/** town_is_refused() - whether the next reply, Unavailable, has @words in it.
+ */
+gboolean town_is_refused(Town *town, gint32 seqid, const char *words);
+
 /** town_ask_until_answered() - it may take the pause after a failure. */
 void town_ask_until_answered(Town *town, guint cell, gint64 user);
 
