@@ -299,8 +299,9 @@ static void
 print_cell_lag(gboolean json, const CombCellStatus *status,
                const CombPartitionStatus *partition)
 {
-    gint64 events = partition->log_end - partition->applied;
-    g_autofree char *count = text_count((guint64)MAX(events, 0));
+    gint64 events = MAX(partition->log_end - partition->applied, 0);
+    gint64 behind_ms = events > 0 ? status->lag_ms : 0;
+    g_autofree char *count = text_count((guint64)events);
 
     if (json) {
         json_auto_t *object = json_pack(
@@ -315,7 +316,7 @@ print_cell_lag(gboolean json, const CombCellStatus *status,
         printf("%4d %9d %14" G_GINT64_FORMAT " %14" G_GINT64_FORMAT
                " %13s %12.1f\n",
                status->cell, partition->partition, partition->applied,
-               partition->log_end, count, (double)status->lag_ms / 1000);
+               partition->log_end, count, (double)behind_ms / 1000);
     }
 }
 
