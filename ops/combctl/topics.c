@@ -8,7 +8,6 @@
  * another partition than their user's are counted and no failure: every cell
  * refuses the same ones. Nor is one that is there twice, which changes nothing.
  */
-#include "firehose/partition.h"
 #include "firehose/sealtrack.h"
 #include "ops/combctl/fetch.h"
 #include "ops/combctl/progress.h"
@@ -21,7 +20,7 @@
 /* What is counted of a partition. */
 typedef enum CheckCount {
     CHECK_RECORDS,
-    CHECK_UNDECODABLE, /* the damaged not counted */
+    CHECK_UNDECODABLE, /* for any other reason than the next and a seal's */
     CHECK_MISPLACED,   /* not in the partition of their user */
     CHECK_UNSEALED,    /* events that no gateway wrote, or one of before */
     CHECK_REPEATED,    /* records of gateways that were there before */
@@ -161,13 +160,15 @@ run_topics(Ctl *ctl, const CtlCommand *command, char ***argv, GError **error)
 
 /* ---- check ---- */
 
-static gboolean
-is_misplaced(const Check *check, guint partition, const CombEvent *event)
+/* By the first word of the reason, a field's name. */
+static CheckCount
+check_refusal(const char *reason)
 {
-    guint8 key[PARTITION_KEY_BYTES];
-
-    partition_key((UserId){event->user}, key);
-    return partition_of(key, sizeof key, check->checked->len) != partition;
+    if (g_str_has_prefix(reason, "event.seal ")) {
+        return CHECK_DAMAGED;
+    }
+    return g_str_has_prefix(reason, "record.partition ") ? CHECK_MISPLACED
+                                                         : CHECK_UNDECODABLE;
 }
 
 /* A producer that is met first in the middle may have begun before what is
@@ -203,12 +204,8 @@ check_event(const Check *check, guint partition, const CombLoggedEvent *logged)
     gint64 *counts = g_array_index(check->checked, Checked, partition).counts;
 
     if (!logged->__isset_event) {
-        gboolean damaged = g_str_has_prefix(logged->undecodable, "event.seal");
-        counts[damaged ? CHECK_DAMAGED : CHECK_UNDECODABLE]++;
+        counts[check_refusal(logged->undecodable)]++;
         return;
-    }
-    if (is_misplaced(check, partition, logged->event)) {
-        counts[CHECK_MISPLACED]++;
     }
     if (logged->event->__isset_seal) {
         check_seal(check, partition, logged->event->seal);
