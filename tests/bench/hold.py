@@ -21,7 +21,6 @@ import worlds
 DELIVERIES = 1_000_000  # a second
 LAG_S = 1
 BATCH = 50
-DEPTH = 8
 SAMPLE_S = 0.5
 WARM_S = 5
 
@@ -46,19 +45,6 @@ def post_frames(kit, world):
                         events=events, ctx=client.context(60000)))))
                 events = []
     return frames
-
-
-def publish(address, frames, rate):
-    """So many calls a second, until it is killed; a process of its own."""
-    pipe = replay.Pipe(address)
-    due, sent = time.monotonic(), 0
-    while True:
-        pipe.send(frames[sent % len(frames)])
-        sent += 1
-        while pipe.waiting >= DEPTH:
-            pipe.receive()
-        due += 1 / rate
-        time.sleep(max(0, due - time.monotonic()))
 
 
 def look(admin):
@@ -115,7 +101,7 @@ class Hold:
                 BATCH)
         with Free(world) as solo:
             author = multiprocessing.Process(
-                target=publish, daemon=True,
+                target=replay.pump_paced, daemon=True,
                 args=(solo.gateway, frames, rate))
             author.start()
             try:

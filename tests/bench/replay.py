@@ -133,8 +133,8 @@ def pump(address, frames, calls):
     return took
 
 
-def pump_paced(address, frames):
-    """LOADED events a second, until it is killed; a process of its own."""
+def pump_paced(address, frames, rate):
+    """So many calls a second, until it is killed; a process of its own."""
     pipe = Pipe(address)
     due, sent = time.monotonic(), 0
     while True:
@@ -142,7 +142,7 @@ def pump_paced(address, frames):
         sent += 1
         while pipe.waiting >= DEPTH:
             pipe.receive()
-        due += BATCH / LOADED
+        due += 1 / rate
         time.sleep(max(0, due - time.monotonic()))
 
 
@@ -150,7 +150,7 @@ def pump_paced(address, frames):
 def load(address, frames):
     """Others publish meanwhile."""
     other = multiprocessing.Process(target=pump_paced, daemon=True,
-                                    args=(address, frames))
+                                    args=(address, frames, LOADED / BATCH))
     other.start()
     try:
         time.sleep(0.5)
