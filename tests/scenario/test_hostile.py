@@ -15,7 +15,7 @@ import raw
 from client import (Cell, Client, Dashboard, Firehose, context, event, pages,
                     types)
 from comb.cell.ttypes import CellEntry, CellMap, SlotRange
-from comb.firehose.ttypes import FetchRequest
+from comb.firehose.ttypes import FetchRequest, RewindRequest
 from hostile import Honest, strike
 from kafka import KafkaBroker
 from stacks import Cluster, Solo
@@ -201,6 +201,10 @@ CALLS = {
         (Firehose, "fetch", {"request": FetchRequest(
             since="earliest", kinds=[1, 4], authors=[AUTHOR], max_events=3)}),
         (Firehose, "getPartitions", {}),
+        (Firehose, "commit", {"client_id": "hostile", "position": b"none"}),
+        (Firehose, "rewind", {"request": RewindRequest(
+            client_id="hostile", to="earliest", dry_run=True)}),
+        (Firehose, "getLag", {"client_id": "hostile"}),
         (Firehose, "getCellMap", {}),
         (Firehose, "setCellMap", {"cell_map": MAP}),
     ],
