@@ -137,14 +137,20 @@ callqueue_remove(CallQueue *queue, Request *request)
 gint64
 callqueue_begin(CallQueue *queue, gint64 now_ns)
 {
+    gint64 turn_ns;
+
     if (queue->left) {
         average(&queue->round_ns, now_ns - queue->begin_ns);
         average(&queue->work_ns, queue->served_ns);
     }
     queue->begin_ns = now_ns;
     queue->served_ns = 0;
-    return now_ns +
-           (now_ns - queue->mixed_ns < MIXED_NS ? SHORT_TURN_NS : LONG_TURN_NS);
+    turn_ns =
+        now_ns - queue->mixed_ns < MIXED_NS ? SHORT_TURN_NS : LONG_TURN_NS;
+    if (queue->left) {
+        turn_ns = MAX(turn_ns, MIN(now_ns - queue->end_ns, LONG_TURN_NS));
+    }
+    return now_ns + turn_ns;
 }
 
 /* The lane that has had least; the one waiting longest where two are equal. */
@@ -202,8 +208,9 @@ callqueue_is_pressed(const CallQueue *queue, const CallLane *lane)
 }
 
 gboolean
-callqueue_end(CallQueue *queue)
+callqueue_end(CallQueue *queue, gint64 now_ns)
 {
+    queue->end_ns = now_ns;
     queue->left = queue->n_busy > 0;
     return queue->left;
 }

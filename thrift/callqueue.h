@@ -48,6 +48,7 @@ typedef struct CallQueue {
     gint64 clock_ns;  /* used_ns of the lane served last */
     gint64 cost_ns;   /* of a call, moving average of all */
     gint64 begin_ns;  /* of this turn */
+    gint64 end_ns;    /* of the last one */
     gint64 served_ns; /* by handlers in it */
     gint64 round_ns; /* from turn to turn while calls wait, and what handlers */
     gint64 work_ns;  /* took of it: moving averages. The rest is sockets,
@@ -88,7 +89,9 @@ void callqueue_remove(CallQueue *queue, Request *request);
  * Effect: when it should end. Between turns sockets are looked at. A caller
  *         who arrives waits for the turn, so it is short where there are
  *         several; where there is one, who waits for himself anyway, it is
- *         long, and more is read and sent with one call of the kernel.
+ *         long, and more is read and sent with one call of the kernel. It is
+ *         never much shorter than the look at the sockets before it was: what
+ *         is refused there must not take the thread from who is served.
  */
 gint64 callqueue_begin(CallQueue *queue, gint64 now_ns);
 
@@ -107,4 +110,4 @@ gboolean callqueue_is_pressed(const CallQueue *queue, const CallLane *lane);
 void callqueue_charge(CallQueue *queue, CallLane *lane, gint64 ns);
 
 /** callqueue_end() - a turn is over. TRUE: calls are waiting. */
-gboolean callqueue_end(CallQueue *queue);
+gboolean callqueue_end(CallQueue *queue, gint64 now_ns);

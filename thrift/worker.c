@@ -159,7 +159,7 @@ on_turn(evutil_socket_t fd, short what, void *user_data)
         now = callqueue_now();
         callqueue_charge(queue, lane, now - begin);
     }
-    if (callqueue_end(queue)) {
+    if (callqueue_end(queue, now)) {
         event_add(worker->turn, &next);
     }
 }
