@@ -27,7 +27,7 @@ PORTS = ("gateway", "router", "cell")
 NEVER_ID = FIRST_ID + 10**6
 ROUNDS = 10
 # What sanitizers keep of memory that was freed.
-GROWTH_BYTES_MAX = {"": 1 << 20, "address": 4 << 20, "thread": 8 << 20}
+GROWTH_BYTES_MAX = {"": 1 << 20, "address": 8 << 20, "thread": 8 << 20}
 
 
 def fill(stack):
