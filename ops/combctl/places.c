@@ -304,12 +304,12 @@ print_cell_lag(gboolean json, const CombCellStatus *status,
     g_autofree char *count = text_count((guint64)events);
 
     if (json) {
-        json_auto_t *object = json_pack(
-            "{s:i, s:i, s:I, s:I, s:I, s:I}", "cell", status->cell, "partition",
-            partition->partition, "applied_offset",
-            (json_int_t)partition->applied, "end_offset",
-            (json_int_t)partition->log_end, "events", (json_int_t)events,
-            "behind_ms", (json_int_t)status->lag_ms);
+        json_auto_t *object =
+            json_pack("{s:i, s:i, s:I, s:I, s:I, s:I}", "cell", status->cell,
+                      "partition", partition->partition, "applied_offset",
+                      (json_int_t)partition->applied, "end_offset",
+                      (json_int_t)partition->log_end, "events",
+                      (json_int_t)events, "behind_ms", (json_int_t)behind_ms);
         json_dumpf(object, stdout, 0);
         putchar('\n');
     } else {
