@@ -22,8 +22,8 @@ blockingcall_init(BlockingCall *call, Gateway *gateway, Request *request,
     call->refs = 1;
 }
 
-void
-blockingcall_free(BlockingCall *call)
+static void
+call_free(BlockingCall *call)
 {
     call->clear(call);
     g_free(call);
@@ -33,7 +33,7 @@ static void
 unref(BlockingCall *call)
 {
     if (atomic_fetch_sub(&call->refs, 1) == 1) {
-        blockingcall_free(call);
+        call_free(call);
     }
 }
 
@@ -103,17 +103,21 @@ refuse(BlockingCall *call)
     atomic_fetch_sub(&gateway->consuming, 1);
     metric_add(&gateway->metrics[GATEWAY_OVERLOADED], 1);
     reply_overloaded(call->request, GATEWAY_RETRY_MS);
-    blockingcall_free(call);
+    call_free(call);
 }
 
 void
-blockingcall_start(BlockingCall *call)
+blockingcall_start(BlockingCall *call, gboolean good)
 {
     Gateway *gateway = call->gateway;
     pthread_attr_t attr;
     pthread_t thread;
     int failed;
 
+    if (!good) {
+        call_free(call);
+        return;
+    }
     if (atomic_fetch_add(&gateway->consuming, 1) >= CALLS_MAX) {
         refuse(call);
         return;

@@ -35,16 +35,14 @@ struct BlockingCall {
 void blockingcall_init(BlockingCall *call, Gateway *gateway, Request *request,
                        const Context *context);
 
-/** blockingcall_free() - one that was not started. */
-void blockingcall_free(BlockingCall *call);
-
 /**
  * blockingcall_start() - call run() on a thread, or answer Overloaded
  *
+ * @good:  FALSE: the arguments were wrong and that was answered; only freed.
  * Owns:   takes @call, which is freed with g_free().
  * Thread: the server's that read the request.
  */
-void blockingcall_start(BlockingCall *call);
+void blockingcall_start(BlockingCall *call, gboolean good);
 
 /**
  * blockingcall_claim() - TRUE: the thread is to answer, now

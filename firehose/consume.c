@@ -261,9 +261,5 @@ fetch_call(Request *request, gpointer user_data)
     fetch->next = g_new0(guint64, partitions);
     fetch->end = g_new0(guint64, partitions);
     fetch->items = g_byte_array_new();
-    if (ask_read(request, &fetch->ask)) {
-        blockingcall_start(&fetch->call);
-    } else {
-        blockingcall_free(&fetch->call);
-    }
+    blockingcall_start(&fetch->call, ask_read(request, &fetch->ask));
 }

@@ -84,17 +84,6 @@ take_position(PlaceCall *self, WireBytes bytes)
         g_bytes_get_data(self->position, &self->place.position.len);
 }
 
-/* Starts it where it is @good; else it was answered. */
-static void
-start(PlaceCall *self, gboolean good)
-{
-    if (good) {
-        blockingcall_start(&self->call);
-    } else {
-        blockingcall_free(&self->call);
-    }
-}
-
 /* ---- answers ---- */
 
 static Log *
@@ -215,7 +204,7 @@ partitions_call(Request *request, gpointer user_data)
     PlaceCall *self = place_call_new(user_data, request, run_partitions);
 
     if (self != NULL) {
-        start(self, TRUE);
+        blockingcall_start(&self->call, TRUE);
     }
 }
 
@@ -281,7 +270,7 @@ commit_call(Request *request, gpointer user_data)
     PlaceCall *self = place_call_new(user_data, request, run_commit);
 
     if (self != NULL) {
-        start(self, read_commit(self));
+        blockingcall_start(&self->call, read_commit(self));
     }
 }
 
@@ -441,7 +430,7 @@ rewind_call(Request *request, gpointer user_data)
     PlaceCall *self = place_call_new(user_data, request, run_rewind);
 
     if (self != NULL) {
-        start(self, read_rewind(self));
+        blockingcall_start(&self->call, read_rewind(self));
     }
 }
 
@@ -506,6 +495,6 @@ lag_call(Request *request, gpointer user_data)
     if (self != NULL) {
         self->client = given_client(request, "client_id",
                                     &request_frame(request)->field[2]);
-        start(self, self->client != NULL);
+        blockingcall_start(&self->call, self->client != NULL);
     }
 }

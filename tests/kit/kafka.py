@@ -216,7 +216,21 @@ def _ask_partitions(port, topic):
     return dict(found)
 
 
-class KafkaBroker:
+class _Running:
+    """Started by with, removed after it, and where it does not start."""
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.remove()
+            raise
+
+    def __exit__(self, *_):
+        self.remove()
+
+
+class KafkaBroker(_Running):
     """One broker. Ports and data stay the same from start to start.
 
     Alone, or a member of a KafkaCluster, which says what it has to know.
@@ -327,16 +341,6 @@ class KafkaBroker:
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def __enter__(self):
-        try:
-            return self.start()
-        except BaseException:
-            self.remove()
-            raise
-
-    def __exit__(self, *_):
-        self.remove()
-
     def _java(self, *args):
         return [*JAVA, *self._flags, "-cp", f"{self._jars}/*",
                 *map(str, args)]
@@ -350,7 +354,7 @@ class Partition(typing.NamedTuple):
     in_sync: list
 
 
-class KafkaCluster:
+class KafkaCluster(_Running):
     """Several brokers, each a controller too; all run, or some."""
 
     def __init__(self, count=3):
@@ -405,13 +409,3 @@ class KafkaCluster:
         """Kill all and remove their data."""
         for broker in self.brokers:
             broker.remove()
-
-    def __enter__(self):
-        try:
-            return self.start()
-        except BaseException:
-            self.remove()
-            raise
-
-    def __exit__(self, *_):
-        self.remove()
