@@ -125,31 +125,35 @@ edges_key_is_of(WireBytes key, UserId user)
     return key_is(key, 'f', KEY_PAIR_BYTES) && key_i64(key, 1) == user.v;
 }
 
+static WireBytes
+edges_key_bytes(const Key *key)
+{
+    return (WireBytes){key->data, key->len};
+}
+
 /* Open a user's first row, which may be a new one. */
 static OpenRow *
 edges_open_first(Edges *edges, StoreBatch *batch)
 {
     g_auto(StoreValue) value = {0};
+    g_auto(StoreValue) unused = {0};
     Key key = key_edges(edges->user, (UserId){0});
+    Key found;
     EdgeRow row;
     switch (store_batch_get(batch, key, &value)) {
     case STORE_FAILED:
         return NULL;
     case STORE_FOUND:
-        return edge_row_decode((WireBytes){key.data, key.len}, value.bytes,
-                               &row)
+        return edge_row_decode(edges_key_bytes(&key), value.bytes, &row)
                    ? edges_add_decoded(edges, &row)
                    : NULL;
     case STORE_MISSING:
         break;
     }
-    g_autoptr(StoreIter) iter = store_batch_iter_new(batch);
-    WireBytes found;
-    WireBytes unused;
-    store_iter_seek(iter, key);
-    StoreOutcome outcome = store_iter_get(iter, &found, &unused);
+    StoreOutcome outcome = store_batch_seek(batch, key, &found, &unused);
     if (outcome == STORE_FAILED ||
-        (outcome == STORE_FOUND && edges_key_is_of(found, edges->user))) {
+        (outcome == STORE_FOUND &&
+         edges_key_is_of(edges_key_bytes(&found), edges->user))) {
         return NULL;
     }
     return edges_add(edges, 0, 0);
@@ -159,14 +163,13 @@ edges_open_first(Edges *edges, StoreBatch *batch)
 static OpenRow *
 edges_open_other(Edges *edges, StoreBatch *batch, gint64 followee)
 {
-    g_autoptr(StoreIter) iter = store_batch_iter_new(batch);
-    WireBytes key;
-    WireBytes value;
+    g_auto(StoreValue) value = {0};
+    Key wanted = key_edges(edges->user, (UserId){followee});
+    Key key;
     EdgeRow row;
-    store_iter_seek_back(iter, key_edges(edges->user, (UserId){followee}));
-    if (store_iter_get(iter, &key, &value) != STORE_FOUND ||
-        !edges_key_is_of(key, edges->user) ||
-        !edge_row_decode(key, value, &row) ||
+    if (store_batch_seek_back(batch, wanted, &key, &value) != STORE_FOUND ||
+        !edges_key_is_of(edges_key_bytes(&key), edges->user) ||
+        !edge_row_decode(edges_key_bytes(&key), value.bytes, &row) ||
         !edge_row_covers(&row, followee)) {
         return NULL;
     }

@@ -8,8 +8,11 @@
  * later writes fail too and its C API cannot resume it, so the cell stops
  * applying, serves what it has, and repairs itself by restarting. A read
  * error is remembered in @failure: pages that met it are refused, and the
- * cell is no longer healthy. Batches know their own writes (write batch with
- * index), so that two events of one batch see each other's facts.
+ * cell is no longer healthy.
+ *
+ * A batch is a sorted tree of ours until it is committed: it knows its own
+ * writes, so that two events of one batch see each other's facts, and RocksDB
+ * gets its rows in order of key, which its memtable takes in half the time.
  */
 #include "cell/store.h"
 
@@ -48,11 +51,21 @@ struct StoreIter {
     rocksdb_iterator_t *iter;
 };
 
+/* What a batch does to one row, the last of what it was told to. */
+typedef struct StoreWrite {
+    Key key;
+    gboolean gone; /* the row is deleted */
+    guint at;      /* of the value in StoreBatch.values */
+    guint len;
+} StoreWrite;
+
 struct StoreBatch {
     Store *store;
-    rocksdb_writebatch_wi_t *batch;
-    StoreWatch watch;    /* of rows written; NULL: none */
-    gpointer watch_data; /* its */
+    GTree *writes;               /* by key; of StoreWrite, owned */
+    GByteArray *values;          /* of all rows put */
+    rocksdb_writebatch_t *batch; /* empty but in store_batch_commit() */
+    StoreWatch watch;            /* of rows written; NULL: none */
+    gpointer watch_data;         /* its */
 };
 
 /* RocksDB's message as ours; takes @message. */
@@ -283,19 +296,33 @@ store_failure(Store *store)
     return atomic_load(&store->failure);
 }
 
+static gint
+key_compare(gconstpointer a, gconstpointer b, gpointer unused)
+{
+    const Key *x = a;
+    const Key *y = b;
+    (void)unused;
+    int order = memcmp(x->data, y->data, MIN(x->len, y->len));
+    return order != 0 ? order : (gint)x->len - (gint)y->len;
+}
+
 StoreBatch *
 store_batch_new(Store *store)
 {
     StoreBatch *batch = g_new0(StoreBatch, 1);
     batch->store = store;
-    batch->batch = rocksdb_writebatch_wi_create(0, 1);
+    batch->writes = g_tree_new_full(key_compare, NULL, NULL, g_free);
+    batch->values = g_byte_array_new();
+    batch->batch = rocksdb_writebatch_create();
     return batch;
 }
 
 void
 store_batch_free(StoreBatch *batch)
 {
-    rocksdb_writebatch_wi_destroy(batch->batch);
+    rocksdb_writebatch_destroy(batch->batch);
+    g_byte_array_unref(batch->values);
+    g_tree_unref(batch->writes);
     g_free(batch);
 }
 
@@ -307,68 +334,181 @@ store_batch_watch(StoreBatch *batch, StoreWatch watch, gpointer user_data)
 }
 
 static void
-store_batch_writes(const StoreBatch *batch, Key key)
+store_batch_write(StoreBatch *batch, StoreWrite write)
 {
     if (batch->watch != NULL) {
-        batch->watch(key, batch->watch_data);
+        batch->watch(write.key, batch->watch_data);
     }
+    StoreWrite *own = g_memdup2(&write, sizeof write);
+    g_tree_replace(batch->writes, &own->key, own);
 }
 
 void
 store_batch_put(StoreBatch *batch, Key key, const void *data, gsize len)
 {
-    store_batch_writes(batch, key);
-    rocksdb_writebatch_wi_put(batch->batch, (const char *)key.data, key.len,
-                              data, len);
+    guint at = batch->values->len;
+    ensure(len <= G_MAXUINT - at);
+    g_byte_array_append(batch->values, data, (guint)len);
+    store_batch_write(batch, (StoreWrite){key, FALSE, at, (guint)len});
 }
 
 void
 store_batch_delete(StoreBatch *batch, Key key)
 {
-    store_batch_writes(batch, key);
-    rocksdb_writebatch_wi_delete(batch->batch, (const char *)key.data, key.len);
+    store_batch_write(batch, (StoreWrite){.key = key, .gone = TRUE});
+}
+
+static const guint8 *
+store_write_data(const StoreBatch *batch, const StoreWrite *write)
+{
+    return batch->values->data + write->at;
+}
+
+/* A copy: the batch may move its values when it is written to. */
+static StoreOutcome
+store_value_copy(WireBytes bytes, StoreValue *ret_value)
+{
+    ret_value->copy = g_malloc(MAX(bytes.len, 1));
+    memcpy(ret_value->copy, bytes.data, bytes.len);
+    ret_value->bytes = (WireBytes){ret_value->copy, bytes.len};
+    return STORE_FOUND;
 }
 
 StoreOutcome
 store_batch_get(StoreBatch *batch, Key key, StoreValue *ret_value)
 {
-    char *message = NULL;
-    size_t len = 0;
-    char *data = rocksdb_writebatch_wi_get_from_batch_and_db(
-        batch->batch, batch->store->db, batch->store->read,
-        (const char *)key.data, key.len, &len, &message);
-    *ret_value = (StoreValue){0};
-    if (message != NULL) {
-        store_read_failed(batch->store, message);
-        return STORE_FAILED;
+    const StoreWrite *write = g_tree_lookup(batch->writes, &key);
+    if (write == NULL) {
+        return store_get(batch->store, NULL, key, ret_value);
     }
-    if (data == NULL) {
+    *ret_value = (StoreValue){0};
+    if (write->gone) {
         return STORE_MISSING;
     }
-    ret_value->bytes = (WireBytes){(guint8 *)data, len};
-    ret_value->copy = data;
-    return STORE_FOUND;
+    return store_value_copy(
+        (WireBytes){store_write_data(batch, write), write->len}, ret_value);
 }
 
-StoreIter *
-store_batch_iter_new(StoreBatch *batch)
+/* The nearest row that the batch puts, from @key on in one direction. */
+static const StoreWrite *
+store_batch_nearest(const StoreBatch *batch, Key key, gboolean back)
 {
-    StoreIter *iter = g_new0(StoreIter, 1);
-    iter->store = batch->store;
-    /* Takes the iterator below it. */
-    iter->iter = rocksdb_writebatch_wi_create_iterator_with_base(
-        batch->batch,
-        rocksdb_create_iterator(batch->store->db, batch->store->read));
-    return iter;
+    GTreeNode *node;
+    if (back) {
+        node = g_tree_upper_bound(batch->writes, &key);
+        node = node != NULL ? g_tree_node_previous(node)
+                            : g_tree_node_last(batch->writes);
+    } else {
+        node = g_tree_lower_bound(batch->writes, &key);
+    }
+    while (node != NULL) {
+        const StoreWrite *write = g_tree_node_value(node);
+        if (!write->gone) {
+            return write;
+        }
+        node = back ? g_tree_node_previous(node) : g_tree_node_next(node);
+    }
+    return NULL;
+}
+
+static Key
+key_of_bytes(WireBytes bytes)
+{
+    Key key = {.len = (guint8)MIN(bytes.len, KEY_BYTES_MAX)};
+    memcpy(key.data, bytes.data, key.len);
+    return key;
+}
+
+/* The row under @iter, or the next one that the batch says nothing of. */
+static StoreOutcome
+store_batch_skip(StoreBatch *batch, StoreIter *iter, gboolean back,
+                 Key *ret_key, WireBytes *ret_value)
+{
+    WireBytes bytes;
+    StoreOutcome outcome;
+    while ((outcome = store_iter_get(iter, &bytes, ret_value)) == STORE_FOUND) {
+        *ret_key = key_of_bytes(bytes);
+        if (g_tree_lookup(batch->writes, ret_key) == NULL) {
+            break;
+        }
+        if (back) {
+            store_iter_prev(iter);
+        } else {
+            store_iter_next(iter);
+        }
+    }
+    return outcome;
+}
+
+/* The nearer one of the batch's row and the store's. */
+static StoreOutcome
+store_batch_find(StoreBatch *batch, Key key, gboolean back, Key *ret_key,
+                 StoreValue *ret_value)
+{
+    g_autoptr(StoreIter) iter = store_iter_new(batch->store, NULL);
+    *ret_value = (StoreValue){0};
+    if (back) {
+        store_iter_seek_back(iter, key);
+    } else {
+        store_iter_seek(iter, key);
+    }
+    WireBytes bytes;
+    StoreOutcome outcome = store_batch_skip(batch, iter, back, ret_key, &bytes);
+    const StoreWrite *write = store_batch_nearest(batch, key, back);
+    if (outcome == STORE_FAILED ||
+        (outcome == STORE_MISSING && write == NULL)) {
+        return outcome;
+    }
+    if (write != NULL &&
+        (outcome == STORE_MISSING ||
+         (key_compare(&write->key, ret_key, NULL) < 0) != back)) {
+        *ret_key = write->key;
+        bytes = (WireBytes){store_write_data(batch, write), write->len};
+    }
+    return store_value_copy(bytes, ret_value);
+}
+
+StoreOutcome
+store_batch_seek(StoreBatch *batch, Key key, Key *ret_key,
+                 StoreValue *ret_value)
+{
+    return store_batch_find(batch, key, FALSE, ret_key, ret_value);
+}
+
+StoreOutcome
+store_batch_seek_back(StoreBatch *batch, Key key, Key *ret_key,
+                      StoreValue *ret_value)
+{
+    return store_batch_find(batch, key, TRUE, ret_key, ret_value);
+}
+
+static gboolean
+store_batch_encode(gpointer unused, gpointer data, gpointer user_data)
+{
+    const StoreBatch *batch = user_data;
+    const StoreWrite *write = data;
+    const char *key = (const char *)write->key.data;
+    (void)unused;
+    if (write->gone) {
+        rocksdb_writebatch_delete(batch->batch, key, write->key.len);
+    } else {
+        rocksdb_writebatch_put(batch->batch, key, write->key.len,
+                               (const char *)store_write_data(batch, write),
+                               write->len);
+    }
+    return FALSE;
 }
 
 gboolean
 store_batch_commit(StoreBatch *batch, GError **error)
 {
     char *message = NULL;
-    rocksdb_write_writebatch_wi(batch->store->db, batch->store->write,
-                                batch->batch, &message);
-    rocksdb_writebatch_wi_clear(batch->batch);
+    g_tree_foreach(batch->writes, store_batch_encode, batch);
+    rocksdb_write(batch->store->db, batch->store->write, batch->batch,
+                  &message);
+    rocksdb_writebatch_clear(batch->batch);
+    g_tree_remove_all(batch->writes);
+    g_byte_array_set_size(batch->values, 0);
     if (message != NULL) {
         store_set_error(error, "store write", message);
         return FALSE;

@@ -122,11 +122,18 @@ void store_batch_watch(StoreBatch *batch, StoreWatch watch, gpointer user_data);
 StoreOutcome store_batch_get(StoreBatch *batch, Key key, StoreValue *ret_value);
 
 /**
- * store_batch_iter_new() - rows in order of key, through the batch's own writes
+ * store_batch_seek() - the first row at or after @key, through the batch's own
+ * writes
  *
- * Owns: free it before the batch is written to again.
+ * Owns: as store_batch_get(). For a search now and then: each call opens an
+ *       iterator of the store's.
  */
-StoreIter *store_batch_iter_new(StoreBatch *batch);
+StoreOutcome store_batch_seek(StoreBatch *batch, Key key, Key *ret_key,
+                              StoreValue *ret_value);
+
+/** store_batch_seek_back() - likewise the last row at or before @key. */
+StoreOutcome store_batch_seek_back(StoreBatch *batch, Key key, Key *ret_key,
+                                   StoreValue *ret_value);
 
 /**
  * store_batch_commit() - write all of it, and empty the batch

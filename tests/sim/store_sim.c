@@ -354,16 +354,6 @@ store_batch_delete(StoreBatch *batch, Key key)
     batch_write(batch, disk_row_new(key, NULL, 0, TRUE));
 }
 
-StoreIter *
-store_batch_iter_new(StoreBatch *batch)
-{
-    StoreIter *iter = store_iter_new(batch->store, NULL);
-    DiskTable *table = disk_table_with(iter->table, batch->rows);
-    disk_table_unref(iter->table);
-    iter->table = table;
-    return iter;
-}
-
 StoreOutcome
 store_batch_get(StoreBatch *batch, Key key, StoreValue *ret_value)
 {
@@ -376,6 +366,42 @@ store_batch_get(StoreBatch *batch, Key key, StoreValue *ret_value)
         g_ptr_array_index(batch->rows, GPOINTER_TO_UINT(found) - 1);
     *ret_value = (StoreValue){0};
     return row->gone ? STORE_MISSING : value_copy(row, ret_value);
+}
+
+/* The row of the store with the batch's writes in it, by a seek of @seek. */
+static StoreOutcome
+batch_find(StoreBatch *batch, Key key, void (*seek)(StoreIter *, Key),
+           Key *ret_key, StoreValue *ret_value)
+{
+    g_autoptr(StoreIter) iter = store_iter_new(batch->store, NULL);
+    DiskTable *table = disk_table_with(iter->table, batch->rows);
+    disk_table_unref(iter->table);
+    iter->table = table;
+    seek(iter, key);
+    *ret_value = (StoreValue){0};
+    if (iter->failed) {
+        return STORE_FAILED;
+    }
+    if (!iter_valid(iter)) {
+        return STORE_MISSING;
+    }
+    const DiskRow *row = g_ptr_array_index(table->rows, (guint)iter->at);
+    *ret_key = row->key;
+    return value_copy(row, ret_value);
+}
+
+StoreOutcome
+store_batch_seek(StoreBatch *batch, Key key, Key *ret_key,
+                 StoreValue *ret_value)
+{
+    return batch_find(batch, key, store_iter_seek, ret_key, ret_value);
+}
+
+StoreOutcome
+store_batch_seek_back(StoreBatch *batch, Key key, Key *ret_key,
+                      StoreValue *ret_value)
+{
+    return batch_find(batch, key, store_iter_seek_back, ret_key, ret_value);
 }
 
 static gboolean
