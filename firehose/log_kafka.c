@@ -68,7 +68,6 @@ static const ClientSetting consumer_settings[] = {
     {"check.crcs", "true"},
     {"enable.partition.eof", "false"},
     {"allow.auto.create.topics", "false"},
-    {"queued.max.messages.kbytes", "16384"},
     {"fetch.message.max.bytes", "2097152"},
     {"fetch.max.bytes", "8388608"},
     {"receive.message.max.bytes", "16777216"},
@@ -586,8 +585,8 @@ kafka_make_places(const char *topic, const guint64 *next, guint partitions)
 
 rd_kafka_t *
 kafka_make_consumer(const KafkaClient *client, const char *group,
-                    KafkaRebalanceFunc rebalance, gpointer opaque,
-                    GError **error)
+                    const char *queue_kbytes, KafkaRebalanceFunc rebalance,
+                    gpointer opaque, GError **error)
 {
     g_autoptr(GError) problem = NULL;
     rd_kafka_conf_t *conf = make_conf(client, &problem);
@@ -596,6 +595,7 @@ kafka_make_consumer(const KafkaClient *client, const char *group,
     set_client_all(conf, consumer_settings, G_N_ELEMENTS(consumer_settings),
                    &problem);
     set_client(conf, "group.id", group, &problem);
+    set_client(conf, "queued.max.messages.kbytes", queue_kbytes, &problem);
     if (rebalance != NULL) {
         rd_kafka_conf_set_rebalance_cb(conf, rebalance);
         rd_kafka_conf_set_opaque(conf, opaque);
@@ -615,7 +615,9 @@ kafka_consumer_open(KafkaClient *client, const guint64 *next, guint partitions,
 {
     /* librdkafka wants a group even where nothing is committed. */
     rd_kafka_t *inner = kafka_make_consumer(
-        client, group == NULL ? "comb.none" : group, NULL, NULL, error);
+        client, group == NULL ? "comb.none" : group,
+        group == NULL ? KAFKA_QUEUE_KBYTES : KAFKA_CELL_QUEUE_KBYTES, NULL,
+        NULL, error);
     rd_kafka_topic_partition_list_t *places;
     rd_kafka_resp_err_t err;
     KafkaConsumer *consumer;
