@@ -273,6 +273,7 @@ apply_open(Apply *apply, GError **error)
     while (!atomic_load(&apply->stopping)) {
         g_autoptr(GError) failure = NULL;
         if (ingest_open(apply->ingest, &failure)) {
+            ingest_read_ahead(apply->ingest);
             return TRUE;
         }
         if (!g_error_matches(failure, COMB_ERROR, COMB_ERROR_UNREACHABLE)) {

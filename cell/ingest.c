@@ -13,6 +13,7 @@
  */
 #include "cell/ingest.h"
 
+#include "cell/ahead.h"
 #include "cell/edges.h"
 #include "cell/effects.h"
 #include "cell/facts.h"
@@ -36,6 +37,7 @@ struct Ingest {
     Log *firehose;       /* borrowed */
     LogEnds *ends;       /* borrowed; may be NULL */
     LogReader *reader;   /* NULL before it is open */
+    Ahead *ahead;        /* of it; likewise */
     StoreBatch *batch;   /* owned */
     Edges *edges;        /* owned */
     Effects *effects;    /* owned */
@@ -156,18 +158,17 @@ ingest_note_seal(Ingest *ingest, const LogRecord *record, Seal seal)
 }
 
 static FactOutcome
-ingest_record(Ingest *ingest, const LogRecord *record)
+ingest_record(Ingest *ingest, const AheadRecord *ahead)
 {
-    Event event;
-    EventFault fault;
-    if (!event_of_record(record, ingest->state->identity.partitions, &event,
-                         &fault)) {
-        return ingest_set_aside(ingest, record, &fault);
+    const LogRecord *record = &ahead->record;
+    const Event *event = &ahead->event;
+    if (!ahead->decoded) {
+        return ingest_set_aside(ingest, record, &ahead->fault);
     }
-    ingest_note_seal(ingest, record, event.seal);
-    state_add(ingest->state, METRIC_EVENTS + (guint)event.kind - 1, 1);
-    ingest->as_of = MAX(ingest->as_of, event.id.v);
-    return ingest_event(ingest, record, &event);
+    ingest_note_seal(ingest, record, event->seal);
+    state_add(ingest->state, METRIC_EVENTS + (guint)event->kind - 1, 1);
+    ingest->as_of = MAX(ingest->as_of, event->id.v);
+    return ingest_event(ingest, record, event);
 }
 
 /* ---- a batch ---- */
@@ -184,13 +185,13 @@ ingest_put_position(Ingest *ingest, const LogRecord *record)
 
 /* Stage records, as many as make one commit; *ret_staged of @n. */
 static gboolean
-ingest_stage(Ingest *ingest, const LogRecord *records, gsize n,
+ingest_stage(Ingest *ingest, const AheadRecord *records, gsize n,
              gsize *ret_staged, GError **error)
 {
     gsize i = 0;
     while (i < n && !effects_full(ingest->effects)) {
-        const LogRecord *record = &records[i++];
-        if (ingest_record(ingest, record) == FACT_FAILED) {
+        const LogRecord *record = &records[i].record;
+        if (ingest_record(ingest, &records[i++]) == FACT_FAILED) {
             g_set_error(error, COMB_ERROR, COMB_ERROR_CORRUPT,
                         "cannot read the store: %s",
                         store_failure(ingest->state->store) != NULL
@@ -200,7 +201,7 @@ ingest_stage(Ingest *ingest, const LogRecord *records, gsize n,
         }
         ingest->next[record->partition] = record->offset + 1;
         gboolean run_ends = i == n ||
-                            records[i].partition != record->partition ||
+                            records[i].record.partition != record->partition ||
                             effects_full(ingest->effects);
         if (run_ends) {
             ingest_put_position(ingest, record);
@@ -307,13 +308,13 @@ ingest_commit(Ingest *ingest, const LogRecord *last, GError **error)
 }
 
 static gboolean
-ingest_records(Ingest *ingest, const LogRecord *records, gsize n,
+ingest_records(Ingest *ingest, const AheadRecord *records, gsize n,
                GError **error)
 {
     while (n > 0) {
         gsize staged;
         if (!ingest_stage(ingest, records, n, &staged, error) ||
-            !ingest_commit(ingest, &records[staged - 1], error)) {
+            !ingest_commit(ingest, &records[staged - 1].record, error)) {
             return FALSE;
         }
         records += staged;
@@ -397,6 +398,7 @@ void
 ingest_free(Ingest *ingest)
 {
     if (ingest->reader != NULL) {
+        ahead_free(ingest->ahead);
         log_reader_close(ingest->reader);
     }
     effects_free(ingest->effects);
@@ -507,6 +509,9 @@ ingest_open(Ingest *ingest, GError **error)
 {
     GError *failure = NULL;
     if (ingest_begin(ingest, &failure)) {
+        ingest->ahead =
+            ahead_new(ingest->reader, ingest->state->identity.partitions,
+                      INGEST_BATCH_MAX);
         ingest_publish_progress(ingest, NULL);
         return TRUE;
     }
@@ -518,10 +523,16 @@ ingest_open(Ingest *ingest, GError **error)
     return FALSE;
 }
 
+void
+ingest_read_ahead(Ingest *ingest)
+{
+    ahead_start(ingest->ahead);
+}
+
 IngestOutcome
 ingest_step(Ingest *ingest, gint timeout_ms, GError **error)
 {
-    const LogRecord *records;
+    const AheadRecord *records;
     gsize n;
     const char *stopped = state_stopped(ingest->state);
     if (stopped != NULL) {
@@ -531,8 +542,7 @@ ingest_step(Ingest *ingest, gint timeout_ms, GError **error)
     if (ingest_pending(ingest)) {
         timeout_ms = 0;
     }
-    switch (log_reader_next(ingest->reader, timeout_ms, INGEST_BATCH_MAX,
-                            &records, &n, error)) {
+    switch (ahead_next(ingest->ahead, timeout_ms, &records, &n, error)) {
     case LOG_READ_STOP:
         return INGEST_FAILED;
     case LOG_READ_IDLE:

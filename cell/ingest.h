@@ -9,8 +9,8 @@
  * right - a gap, a store that fails - fails the step for good with a reason
  * (I10).
  *
- * No thread and no clock in here: apply.h runs it as the cell's thread, the
- * simulation step by step.
+ * No clock in here, and no thread but the one that may read ahead: apply.h
+ * runs it as the cell's thread, the simulation step by step.
  */
 #pragma once
 
@@ -55,6 +55,13 @@ gboolean ingest_found(Ingest *ingest, CellMap *map, GError **error);
  *         log_reader_open().
  */
 gboolean ingest_open(Ingest *ingest, GError **error);
+
+/**
+ * ingest_read_ahead() - have the log read by a thread (ahead.h), once open
+ *
+ * Effect: steps apply what it has read; without it each reads for itself.
+ */
+void ingest_read_ahead(Ingest *ingest);
 
 /**
  * ingest_step() - apply the next records

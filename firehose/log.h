@@ -291,7 +291,11 @@ LogReadOutcome log_reader_next(LogReader *reader, gint timeout_ms, gsize max,
                                const LogRecord **ret_records, gsize *ret_n,
                                GError **error);
 
-/** log_reader_commit() - tell the log's own tools where we are; best effort. */
+/**
+ * log_reader_commit() - tell the log's own tools where we are; best effort
+ *
+ * Thread: any, also while another one is in log_reader_next().
+ */
 void log_reader_commit(LogReader *reader, const guint64 *next);
 
 /** log_reader_close() - stop reading; its records are gone with it. */

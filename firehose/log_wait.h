@@ -1,5 +1,5 @@
 /*
- * log_wait.h - a mutex and a condition with deadlines, for our own drivers
+ * log_wait.h - a mutex and a condition with deadlines: drivers, and a cell
  *
  * Deadlines are on the monotonic clock: a step of the wall clock neither
  * shortens nor stretches a wait.
