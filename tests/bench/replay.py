@@ -29,7 +29,7 @@ BATCH, FRAMES = 100, 200
 USERS = 100_000
 POSTS_SHARE = 0.8
 BODY = 500
-CONNECTIONS, DEPTH = 4, 4
+CONNECTIONS, DEPTH = 4, 16
 # So few a call that the clock, which has 8.2 million a second, keeps up and
 # does not live from the second that it may borrow.
 IDS, ID_CALLS, ONE_CALLS = 100, 30_000, 2000
