@@ -31,11 +31,19 @@
 #define RETRY_US (50 * 1000)
 #define LOG_LEVEL_WARNING 4 /* syslog's, which librdkafka uses */
 
+/* Of what was fetched and not yet asked for, all partitions together; set as
+   queued.max.messages.kbytes. */
+#define QUEUE_BYTES_MAX (16 * 1024 * 1024)
+#define QUEUE_KBYTES_MAX "16384"
+#define WAKE_MS 20
+
 struct KafkaConsumer {
     const KafkaClient *client;
     rd_kafka_t *consumer;
     guint partitions;
-    gboolean commits; /* has a group of its own */
+    gboolean commits;                      /* has a group of its own */
+    rd_kafka_topic_partition_list_t *read; /* partitions; owned */
+    gsize taken; /* bytes of its queue, since it was last woken */
 };
 
 typedef struct ClientSetting {
@@ -68,6 +76,7 @@ static const ClientSetting consumer_settings[] = {
     {"auto.offset.reset", "error"},
     {"check.crcs", "true"},
     {"enable.partition.eof", "false"},
+    {"queued.max.messages.kbytes", QUEUE_KBYTES_MAX},
     {"allow.auto.create.topics", "false"},
     {"fetch.message.max.bytes", "2097152"},
     {"fetch.max.bytes", "8388608"},
@@ -586,8 +595,8 @@ kafka_make_places(const char *topic, const guint64 *next, guint partitions)
 
 rd_kafka_t *
 kafka_make_consumer(const KafkaClient *client, const char *group,
-                    const char *queue_kbytes, KafkaRebalanceFunc rebalance,
-                    gpointer opaque, GError **error)
+                    KafkaRebalanceFunc rebalance, gpointer opaque,
+                    GError **error)
 {
     g_autoptr(GError) problem = NULL;
     rd_kafka_conf_t *conf = make_conf(client, &problem);
@@ -596,7 +605,6 @@ kafka_make_consumer(const KafkaClient *client, const char *group,
     set_client_all(conf, consumer_settings, G_N_ELEMENTS(consumer_settings),
                    &problem);
     set_client(conf, "group.id", group, &problem);
-    set_client(conf, "queued.max.messages.kbytes", queue_kbytes, &problem);
     if (rebalance != NULL) {
         rd_kafka_conf_set_rebalance_cb(conf, rebalance);
         rd_kafka_conf_set_opaque(conf, opaque);
@@ -616,9 +624,7 @@ kafka_consumer_open(KafkaClient *client, const guint64 *next, guint partitions,
 {
     /* librdkafka wants a group even where nothing is committed. */
     rd_kafka_t *inner = kafka_make_consumer(
-        client, group == NULL ? "comb.none" : group,
-        group == NULL ? KAFKA_QUEUE_KBYTES : KAFKA_CELL_QUEUE_KBYTES, NULL,
-        NULL, error);
+        client, group == NULL ? "comb.none" : group, NULL, NULL, error);
     rd_kafka_topic_partition_list_t *places;
     rd_kafka_resp_err_t err;
     KafkaConsumer *consumer;
@@ -628,8 +634,8 @@ kafka_consumer_open(KafkaClient *client, const guint64 *next, guint partitions,
     }
     places = kafka_make_places(client->name, next, partitions);
     err = rd_kafka_assign(inner, places);
-    rd_kafka_topic_partition_list_destroy(places);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_topic_partition_list_destroy(places);
         kafka_fail(client, "assigning its partitions", err, error);
         rd_kafka_destroy(inner);
         return NULL;
@@ -639,6 +645,7 @@ kafka_consumer_open(KafkaClient *client, const guint64 *next, guint partitions,
     consumer->consumer = inner;
     consumer->partitions = partitions;
     consumer->commits = group != NULL;
+    consumer->read = places;
     return consumer;
 }
 
@@ -647,6 +654,7 @@ kafka_consumer_close(KafkaConsumer *consumer)
 {
     rd_kafka_consumer_close(consumer->consumer);
     rd_kafka_destroy(consumer->consumer);
+    rd_kafka_topic_partition_list_destroy(consumer->read);
     g_free(consumer);
 }
 
@@ -713,6 +721,25 @@ judge_trouble(const KafkaConsumer *consumer, const rd_kafka_message_t *message,
     return KAFKA_WAITS;
 }
 
+/*
+ * Where its queue is full librdkafka 2.0 stops to fetch and looks again a
+ * second later, whatever was taken meanwhile; but any request wakes it. So
+ * each time that half a queue was taken, leaders are asked for their ends.
+ */
+static void
+consumer_note_taken(KafkaConsumer *consumer, gsize bytes)
+{
+    consumer->taken += bytes;
+    if (consumer->taken < QUEUE_BYTES_MAX / 2) {
+        return;
+    }
+    consumer->taken = 0;
+    for (gint i = 0; i < consumer->read->cnt; i++) {
+        consumer->read->elems[i].offset = RD_KAFKA_OFFSET_END;
+    }
+    rd_kafka_offsets_for_times(consumer->consumer, consumer->read, WAKE_MS);
+}
+
 KafkaEvent
 kafka_consumer_poll(KafkaConsumer *consumer, gint timeout_ms,
                     LogRecord *ret_record, KafkaMessage **ret_message,
@@ -737,5 +764,6 @@ kafka_consumer_poll(KafkaConsumer *consumer, gint timeout_ms,
     ret_record->key = (WireBytes){message->key, message->key_len};
     ret_record->value = (WireBytes){message->payload, message->len};
     *ret_message = (KafkaMessage *)message;
+    consumer_note_taken(consumer, message->key_len + message->len);
     return KAFKA_RECORD;
 }

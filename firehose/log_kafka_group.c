@@ -248,8 +248,8 @@ kafka_member_open(KafkaClient *client, const char *group, guint partitions,
     member->partitions = partitions;
     member->mine = g_new0(gboolean, partitions);
     pthread_mutex_init(&member->mutex, NULL);
-    member->consumer = kafka_make_consumer(client, group, KAFKA_QUEUE_KBYTES,
-                                           rebalance, member, error);
+    member->consumer =
+        kafka_make_consumer(client, group, rebalance, member, error);
     if (member->consumer == NULL) {
         kafka_member_close(member);
         return NULL;

@@ -42,24 +42,8 @@ typedef void (*KafkaRebalanceFunc)(rd_kafka_t *consumer,
                                    rd_kafka_topic_partition_list_t *parts,
                                    void *opaque);
 
-/*
- * What a consumer may have fetched and not been asked for, in KiB. Where that
- * is full, librdkafka 2.0 looks again a second later, whatever was taken
- * meanwhile: who reads faster than the queue holds a second's worth of waits.
- * So a cell, of which there is one in a process, has room for the records that
- * it applies in a second; streams, of which there are many, have less.
- */
-#define KAFKA_QUEUE_KBYTES "16384"
-#define KAFKA_CELL_QUEUE_KBYTES "131072"
-
-/**
- * kafka_make_consumer() - of @group
- *
- * @queue_kbytes: as above.
- * @rebalance:    NULL: it will not join.
- */
+/** kafka_make_consumer() - of @group; @rebalance: NULL: it will not join. */
 rd_kafka_t *kafka_make_consumer(const KafkaClient *client, const char *group,
-                                const char *queue_kbytes,
                                 KafkaRebalanceFunc rebalance, gpointer opaque,
                                 GError **error);
 
