@@ -253,6 +253,7 @@ gateway_free(Gateway *gateway)
     members_free(gateway->members);
     shelf_free(gateway->shelf);
     sealer_free(gateway->sealer);
+    g_free(gateway->lane_bytes);
     idclock_close(gateway->clock);
     pthread_cond_destroy(&gateway->idle);
     pthread_mutex_destroy(&gateway->mutex);
@@ -304,6 +305,7 @@ gateway_start(const GatewayOptions *options, Log *firehose, Log *control,
     gateway->feed = feed;
     gateway->check = position_check(log_identity(firehose));
     gateway->pending_bytes_max = options->pending_bytes_max;
+    gateway->lane_bytes = g_new0(_Atomic gsize, log_partitions(firehose) + 1);
     gateway->retention_ms = options->retention_ms;
     gateway->members = members_new();
     gateway->sealer = sealer_new(firehose);

@@ -24,7 +24,8 @@ typedef struct GatewayOptions {
     guint threads;
     guint node;              /* 0 to ID_NODE_MAX; unique among gateways */
     const char *data_dir;    /* for the id clock */
-    gsize pending_bytes_max; /* appended and not yet acknowledged; beyond:
+    gsize pending_bytes_max; /* appended and not yet acknowledged; beyond, and
+                                where one partition has as many as are left:
                                 Overloaded */
     Tls *tls;                /* borrowed, outlives it; NULL: plain text */
     gint64 retention_ms;     /* what the firehose promises to keep */

@@ -61,6 +61,7 @@ struct Gateway {
     guint32 check; /* of positions in the firehose */
     gsize pending_bytes_max;
     _Atomic gsize pending_bytes;     /* appended, not yet acknowledged */
+    _Atomic gsize *lane_bytes;       /* of these, by lane (publish.c) */
     gint64 retention_ms;             /* what the firehose promises to keep */
     _Atomic guint consuming;         /* calls that read the log now */
     _Atomic gboolean log_failed;     /* the log takes nothing more */

@@ -64,8 +64,10 @@ static const ClientSetting producer_settings[] = {
     {"compression.type", "zstd"},
     {"compression.level", "1"}, /* 1.05 x the bytes of 3, in half the time */
     {"linger.ms", "3"},
-    {"queue.buffering.max.kbytes", "32768"},
-    {"queue.buffering.max.messages", "1000000"},
+    /* Not bounds of ours: a queue is one for all partitions, so one that
+       stalls would fill it for all. Who appends bounds what is pending. */
+    {"queue.buffering.max.kbytes", "8388608"},
+    {"queue.buffering.max.messages", "10000000"},
     {"message.max.bytes", "1100000"}, /* a largest record and its frame */
     {"request.timeout.ms", "10000"},
 };

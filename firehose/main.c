@@ -70,7 +70,8 @@ static const Setting settings[] = {
     {"delivery-timeout-ms", SETTING_INT, PLACE(delivery_timeout_ms), "30000",
      1000, 600000, "ms", "An append is given up after this."},
     {"pending-mb", SETTING_INT, PLACE(pending_mb), "64", 1, 4096, "MiB",
-     "Bytes waiting for the log; beyond, calls are refused as overloaded."},
+     "Bytes waiting for the log; beyond, and where one partition has as many "
+     "as are left, calls are refused as overloaded."},
     TLS_SERVER_SETTINGS(Options, tls_files),
     {0},
 };

@@ -17,6 +17,16 @@
  * Bounds: events in a batch, bytes of an event (event.h), and bytes that are
  * appended and not yet acknowledged, over all calls. A batch that is alone
  * always passes, so that no legal frame is refused for ever.
+ *
+ * A partition that stalls must not take all of these bytes, or nobody could
+ * publish anything. So a batch is charged to a lane, its partition's or, with
+ * events of several, the one that these share; and a lane may hold as much as
+ * is still free afterwards, the dynamic threshold of switches with shared
+ * memory. One busy lane may have half, with k stalled ones there is 1/(k+1)
+ * left, and it is one comparison: no fixed part that is too small for one and
+ * too much for a thousand. A batch of several partitions waits for the slowest
+ * of them and must not be charged to the others, hence the lane of their own:
+ * where those fill it, what is of one healthy partition still passes.
  */
 #include "firehose/gateway_private.h"
 
@@ -50,6 +60,7 @@ typedef struct Batch {
     struct event *timer;       /* the deadline */
     _Atomic gboolean answered; /* set by the side that answers */
     _Atomic guint refs;        /* the log's side and the timer's */
+    guint lane;                /* that is charged for them */
     gsize bytes;               /* counted in the gateway's pending_bytes */
     guint n;
     Verdict verdicts[]; /* by event */
@@ -62,6 +73,7 @@ typedef struct Outbox {
     LogEntry *entries;
     guint8 (*keys)[PARTITION_KEY_BYTES]; /* by entry */
     guint n;
+    guint lane; /* the partition of all, or the number of partitions */
 } Outbox;
 
 /* ---- answering ---- */
@@ -163,6 +175,44 @@ batch_unref(Batch *batch)
     }
 }
 
+/* ---- what may be pending ---- */
+
+static void
+bytes_release(Gateway *gateway, guint lane, gsize bytes)
+{
+    atomic_fetch_sub(&gateway->lane_bytes[lane], bytes);
+    atomic_fetch_sub(&gateway->pending_bytes, bytes);
+}
+
+/* All lanes, and this one once more, which leaves as much free as it has. */
+static gboolean
+bytes_admit(Gateway *gateway, guint lane, gsize bytes)
+{
+    gsize all = atomic_fetch_add(&gateway->pending_bytes, bytes);
+    gsize own = atomic_fetch_add(&gateway->lane_bytes[lane], bytes);
+
+    if (all == 0 || all + own + 2 * bytes <= gateway->pending_bytes_max) {
+        return TRUE;
+    }
+    bytes_release(gateway, lane, bytes);
+    return FALSE;
+}
+
+static void
+refuse_bytes(const Gateway *gateway, Request *request, guint lane)
+{
+    g_autofree char *whose =
+        lane < log_partitions(gateway->firehose)
+            ? g_strdup_printf("partition %u", lane)
+            : g_strdup("calls with events of several partitions");
+    g_autofree char *reason = g_strdup_printf(
+        "bytes that wait for the log, of %s (limit: as many as are free of "
+        "%zu)",
+        whose, gateway->pending_bytes_max);
+
+    reply_overloaded_by(request, reason, GATEWAY_RETRY_MS);
+}
+
 /* ---- the two sides ---- */
 
 static void
@@ -199,7 +249,7 @@ batch_acked(const LogAck *acks, gsize n, gpointer user_data)
     Batch *batch = user_data;
 
     (void)n;
-    atomic_fetch_sub(&batch->gateway->pending_bytes, batch->bytes);
+    bytes_release(batch->gateway, batch->lane, batch->bytes);
     count_acks(batch, acks);
     if (batch_claim(batch)) {
         event_free(batch->timer);
@@ -246,6 +296,7 @@ outbox_init(Outbox *outbox, guint n, gsize bytes)
     outbox->entries = g_new(LogEntry, n);
     outbox->keys = g_malloc_n(n, PARTITION_KEY_BYTES);
     outbox->n = 0;
+    outbox->lane = 0;
 }
 
 static void
@@ -264,6 +315,11 @@ outbox_add(Outbox *outbox, const Event *event, guint partitions)
 
     partition_key(event->user, key);
     entry->partition = partition_of(key, PARTITION_KEY_BYTES, partitions);
+    if (outbox->n == 1) {
+        outbox->lane = entry->partition;
+    } else if (outbox->lane != entry->partition) {
+        outbox->lane = partitions;
+    }
     entry->key = (WireBytes){key, PARTITION_KEY_BYTES};
     entry->value = event->bytes;
     return entry->partition;
@@ -311,18 +367,6 @@ batch_stamp(Batch *batch, const WireBytes *events, gint64 id, Outbox *outbox)
     outbox_settle(outbox);
 }
 
-static gboolean
-bytes_admit(Gateway *gateway, gsize bytes)
-{
-    gsize before = atomic_fetch_add(&gateway->pending_bytes, bytes);
-
-    if (before == 0 || before + bytes <= gateway->pending_bytes_max) {
-        return TRUE;
-    }
-    atomic_fetch_sub(&gateway->pending_bytes, bytes);
-    return FALSE;
-}
-
 /* Nothing of @batch may be touched after the append: it may be gone. */
 static void
 batch_append(Batch *batch, const Outbox *outbox, gint64 deadline_us)
@@ -330,6 +374,7 @@ batch_append(Batch *batch, const Outbox *outbox, gint64 deadline_us)
     gint64 left_us = MAX(deadline_us - g_get_monotonic_time(), 0);
     struct timeval left = {left_us / G_USEC_PER_SEC, left_us % G_USEC_PER_SEC};
 
+    batch->lane = outbox->lane;
     batch->bytes = outbox->arena->len;
     batch->timer = evtimer_new(request_base(batch->request), batch_late, batch);
     evtimer_add(batch->timer, &left);
@@ -388,9 +433,9 @@ publish_events(Gateway *gateway, Request *request, const Context *context,
     if (outbox.n == 0) {
         batch_answer(batch, NULL);
         batch_drop(batch);
-    } else if (!bytes_admit(gateway, outbox.arena->len)) {
+    } else if (!bytes_admit(gateway, outbox.lane, outbox.arena->len)) {
         metric_add(&gateway->metrics[GATEWAY_OVERLOADED], 1);
-        reply_overloaded(request, GATEWAY_RETRY_MS);
+        refuse_bytes(gateway, request, outbox.lane);
         batch_drop(batch);
     } else {
         batch_append(batch, &outbox, context->deadline_us);

@@ -210,7 +210,10 @@ comb_refusals_explain(const CombRefusals *refusals)
                                refusals->not_homed->cell);
     }
     if (refusals->overloaded != NULL) {
-        return g_strdup("too much at once");
+        return refusals->overloaded->reason == NULL
+                   ? g_strdup("too much at once")
+                   : g_strdup_printf("too much at once: %s",
+                                     refusals->overloaded->reason);
     }
     if (refusals->deadline != NULL) {
         return g_strdup_printf("the deadline %s", refusals->deadline->reason);

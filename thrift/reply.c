@@ -89,9 +89,18 @@ reply_not_homed(Request *request, guint cell, gint64 epoch)
 void
 reply_overloaded(Request *request, gint retry_after_ms)
 {
+    reply_overloaded_by(request, NULL, retry_after_ms);
+}
+
+void
+reply_overloaded_by(Request *request, const char *reason, gint retry_after_ms)
+{
     GByteArray *message = begin_refusal(request, REPLY_OVERLOADED);
 
     wire_field_i32(message, 1, retry_after_ms);
+    if (reason != NULL) {
+        wire_field_string(message, 2, reason);
+    }
     wire_write_stop(message);
     reply_send(request, message);
 }

@@ -39,6 +39,10 @@ void reply_invalid(Request *request, const char *field, const char *reason,
                    gint64 limit);
 void reply_not_homed(Request *request, guint cell, gint64 epoch);
 void reply_overloaded(Request *request, gint retry_after_ms);
+
+/** reply_overloaded_by() - likewise, with what there is too much of. */
+void reply_overloaded_by(Request *request, const char *reason,
+                         gint retry_after_ms);
 void reply_deadline(Request *request, const char *reason);
 void reply_unavailable(Request *request, const char *reason,
                        gint retry_after_ms);

@@ -160,6 +160,8 @@ exception NotHomed {
 /** Too much at once; nothing was done. */
 exception Overloaded {
   1: i32 retry_after_ms;
+  /** What there is too much of; may be absent. */
+  2: string reason;
 }
 
 /** The deadline passed. A publish may or may not have been taken: give the events ids and ask again. */

@@ -175,8 +175,12 @@ static char *
 thrown_text(const Refusals *refusals, const GError *error)
 {
     if (refusals->overloaded != NULL) {
-        return g_strdup_printf("too busy; try again in %d ms",
-                               refusals->overloaded->retry_after_ms);
+        const CombOverloaded *busy = refusals->overloaded;
+
+        return g_strdup_printf("too busy%s%s; try again in %d ms",
+                               busy->reason != NULL ? ": " : "",
+                               busy->reason != NULL ? busy->reason : "",
+                               busy->retry_after_ms);
     }
     if (refusals->deadline != NULL) {
         return g_strdup_printf("the deadline passed: %s",

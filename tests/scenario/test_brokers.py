@@ -34,6 +34,8 @@ EVENTS = 200
 ROUNDS = 5
 # Longer than a cell needs to find that nothing comes and to ask the log why.
 PAUSE_S = 1.2
+# Of the others' events, while what the flood was given is held.
+FLOODED = 50
 # So long whoever waits for the silent broker: longer than we do.
 CONNECT_MS = 120_000
 PENDING_MB = 4
@@ -177,7 +179,17 @@ def go_on(cluster, load, stalled):
     return slowest
 
 
-# F19: the others go on, memory is bounded, and then it is all there.
+def tell_others(cluster, load, stalled):
+    """Events of several partitions in a call, and of one."""
+    others = [one for one in load.next_events(FLOODED)
+              if home(one["user"]) not in stalled]
+    with Client(Firehose, cluster.gateway) as gateway:
+        assert not load.publish(gateway, others[1:])
+        assert not load.publish(gateway, others[:1])
+
+
+# F19: the others go on, memory is bounded, and then it is all there. Also where
+# somebody floods the one that stalls.
 def test_partition_stalls(brokers, tmp_path, figure):
     load = Load(2)
     cluster = Cluster(tmp_path, brokers.bootstrap)
@@ -196,6 +208,7 @@ def test_partition_stalls(brokers, tmp_path, figure):
         try:
             slowest = go_on(cluster, load, stalled)
             reasons = flood(cluster, load, author)
+            tell_others(cluster, load, stalled)
             grown = [hostile.status_bytes(daemon, "VmRSS") - rss
                      for daemon, rss in zip(cluster.daemons, before)]
         finally:
@@ -207,4 +220,5 @@ def test_partition_stalls(brokers, tmp_path, figure):
            f"events in cells after {slowest:.1f} s at the latest; memory grew "
            f"by {max(grown) >> 20} MiB; told: {dict(reasons)}")
     assert max(grown) < GROWTH_MAX
-    assert any("Overloaded" in why for why in reasons), reasons
+    assert any("Overloaded" in why and f"partition {home(author)}" in why
+               for why in reasons), reasons

@@ -1,21 +1,25 @@
 /*
  * gate.c - a gateway on the bench
  *
- * The held call is one at most, so that a test knows which; everything the
- * test's thread and the gateway's share is under the hand's mutex.
+ * Everything the test's thread and the gateway's share is under the hand's
+ * mutex.
  */
 #include "tests/unit/gate.h"
 
-#include "ops/kit/ensure.h"
 #include "tests/unit/peer.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PARTITIONS 4
-
 /* ---- a log that does as it is told ---- */
+
+/* An append without its acks. */
+typedef struct HandCall {
+    LogAckFunc acked;
+    gpointer user_data;
+    gsize n; /* entries */
+} HandCall;
 
 static void
 make_acks(LogAppendOutcome outcome, gsize n, LogAckFunc acked,
@@ -39,10 +43,10 @@ hand_append(Log *log, const LogEntry *entries, gsize n, LogAckFunc acked,
     pthread_mutex_lock(&hand->mutex);
     mode = hand->mode;
     if (mode == HAND_HOLD) {
-        ensure(hand->acked == NULL);
-        hand->acked = acked;
-        hand->user_data = user_data;
-        hand->n = n;
+        HandCall *call = g_new(HandCall, 1);
+
+        *call = (HandCall){acked, user_data, n};
+        g_queue_push_tail(&hand->held, call);
     }
     pthread_mutex_unlock(&hand->mutex);
     if (mode == HAND_PASS) {
@@ -55,20 +59,15 @@ hand_append(Log *log, const LogEntry *entries, gsize n, LogAckFunc acked,
 gboolean
 hand_release(HandLog *hand)
 {
-    LogAckFunc acked;
-    gpointer user_data;
-    gsize n;
+    g_autofree HandCall *call = NULL;
 
     pthread_mutex_lock(&hand->mutex);
-    acked = hand->acked;
-    user_data = hand->user_data;
-    n = hand->n;
-    hand->acked = NULL;
+    call = g_queue_pop_head(&hand->held);
     pthread_mutex_unlock(&hand->mutex);
-    if (acked != NULL) {
-        make_acks(LOG_APPENDED, n, acked, user_data);
+    if (call != NULL) {
+        make_acks(LOG_APPENDED, call->n, call->acked, call->user_data);
     }
-    return acked != NULL;
+    return call != NULL;
 }
 
 void
@@ -80,13 +79,13 @@ hand_set(HandLog *hand, HandMode mode, LogAppendOutcome outcome)
     pthread_mutex_unlock(&hand->mutex);
 }
 
-gboolean
+guint
 hand_holds(HandLog *hand)
 {
-    gboolean holds;
+    guint holds;
 
     pthread_mutex_lock(&hand->mutex);
-    holds = hand->acked != NULL;
+    holds = g_queue_get_length(&hand->held);
     pthread_mutex_unlock(&hand->mutex);
     return holds;
 }
@@ -173,7 +172,7 @@ gate_start(Gate *gate)
     gate->dir = g_dir_make_tmp("comb-gateway-XXXXXX", NULL);
     gate->cluster = log_cluster_memory();
     gate->hand.inner =
-        open_topic(gate->cluster, LOG_FIREHOSE_TOPIC, PARTITIONS, FALSE);
+        open_topic(gate->cluster, LOG_FIREHOSE_TOPIC, GATE_PARTITIONS, FALSE);
     gate->hand.log = *gate->hand.inner;
     gate->hand.log.driver = &hand_driver;
     pthread_mutex_init(&gate->hand.mutex, NULL);
@@ -202,6 +201,7 @@ gate_end(Gate *gate)
     log_close(gate->control);
     log_close(gate->hand.inner);
     log_cluster_close(gate->cluster);
+    g_assert_cmpuint(hand_holds(&gate->hand), ==, 0);
     pthread_mutex_destroy(&gate->hand.mutex);
     for (gsize i = 0; i < G_N_ELEMENTS(files); i++) {
         g_autofree char *path = g_build_filename(gate->dir, files[i], NULL);
@@ -364,7 +364,7 @@ gate_put_post(GByteArray *call, gint16 id, const char *body)
 Event
 gate_logged_event(Gate *gate, Position position, GByteArray *copy)
 {
-    guint64 next[PARTITIONS] = {0};
+    guint64 next[GATE_PARTITIONS] = {0};
     g_autoptr(GError) error = NULL;
     const LogRecord *records;
     LogReader *reader;

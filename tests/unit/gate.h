@@ -16,10 +16,11 @@
 #include <pthread.h>
 
 #define GATE_PENDING_BYTES_MAX 4096
+#define GATE_PARTITIONS 4
 
 typedef enum HandMode {
     HAND_PASS, /* to the memory log */
-    HAND_HOLD, /* keep the call until hand_release() */
+    HAND_HOLD, /* keep calls until hand_release() */
     HAND_SAY,  /* answer `outcome` at once, on the caller's thread */
 } HandMode;
 
@@ -29,9 +30,7 @@ typedef struct HandLog {
     pthread_mutex_t mutex; /* guards the rest */
     HandMode mode;
     LogAppendOutcome outcome; /* of HAND_SAY */
-    LogAckFunc acked;         /* the held call, one at most */
-    gpointer user_data;       /* its */
-    gsize n;                  /* its entries */
+    GQueue held;              /* of HandCall, the oldest first; owned */
 } HandLog;
 
 typedef struct Gate {
@@ -60,14 +59,14 @@ typedef struct Result {
     gint64 limit;
 } Result;
 
-/** hand_release() - acknowledge the held call; FALSE: there is none. */
+/** hand_release() - acknowledge the oldest held call; FALSE: there is none. */
 gboolean hand_release(HandLog *hand);
 
 /** hand_set() - what the log does from now on. */
 void hand_set(HandLog *hand, HandMode mode, LogAppendOutcome outcome);
 
-/** hand_holds() - whether a call is held. */
-gboolean hand_holds(HandLog *hand);
+/** hand_holds() - how many calls are held. */
+guint hand_holds(HandLog *hand);
 
 /** gate_start() - everything up, the map feed caught up. */
 void gate_start(Gate *gate);

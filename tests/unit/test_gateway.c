@@ -3,6 +3,7 @@
  * is refused and how, ids, the cell map, and a log that does not answer.
  */
 #include "firehose/idclock.h"
+#include "firehose/partition.h"
 #include "ops/kit/daemon.h"
 #include "tests/unit/gate.h"
 #include "tests/unit/peer.h"
@@ -319,6 +320,120 @@ test_overload(void)
     gate_end(&gate);
 }
 
+static guint
+home_of(gint64 user)
+{
+    guint8 key[PARTITION_KEY_BYTES];
+
+    partition_key((UserId){user}, key);
+    return partition_of(key, sizeof(key), GATE_PARTITIONS);
+}
+
+/* About 600 bytes of posts, each with 90 of its own, one of each user's. */
+static GByteArray *
+posts_call(const gint64 *users, guint n)
+{
+    g_autofree char *body = g_strnfill(600 / n - 100, 'x');
+    GByteArray *call = call_begin("publish");
+
+    wire_write_field(call, WIRE_LIST, 2);
+    wire_write_list(call, WIRE_STRUCT, n);
+    for (guint i = 0; i < n; i++) {
+        wire_field_i32(call, EVENT_FIELD_KIND, EVENT_POST);
+        wire_field_i64(call, EVENT_FIELD_USER, users[i]);
+        gate_put_post(call, EVENT_FIELD_POST, body);
+        wire_write_stop(call);
+    }
+    return call;
+}
+
+static gint
+publish_posts(const Gate *gate, const gint64 *users, guint n)
+{
+    g_auto(Answer) answer = call_finish(gate, posts_call(users, n));
+
+    return answer_field(&answer);
+}
+
+/* Of three there is room for as much again, of a fourth not. */
+#define FLOOD_HELD 3
+
+static void
+assert_refused(const Answer *answer, const char *whose)
+{
+    WireReader reader;
+    WireField field;
+    WireBytes reason;
+
+    g_assert_cmpint(answer_field(answer), ==, REPLY_OVERLOADED);
+    frame_struct(&answer->frame, REPLY_OVERLOADED, &reader);
+    g_assert_true(wire_read_field(&reader, &field));
+    wire_skip(&reader, field.type);
+    g_assert_true(wire_read_field(&reader, &field));
+    reason = wire_read_bytes(&reader);
+    g_autofree char *text = g_strndup((const char *)reason.data, reason.len);
+    g_assert_nonnull(strstr(text, whose));
+    g_assert_nonnull(strstr(text, "4096"));
+}
+
+/* Publishes more than may wait, of users[0] or of both, to a log that holds
+   what it is given; @second is told of the refusal. */
+static void
+flood(Gate *gate, const Gate *second, const gint64 *users, guint n)
+{
+    g_autofree char *whose =
+        n == 1 ? g_strdup_printf("partition %u", home_of(users[0]))
+               : g_strdup("several partitions");
+
+    hand_set(&gate->hand, HAND_HOLD, LOG_APPENDED);
+    for (guint i = 0; i < FLOOD_HELD; i++) {
+        call_send(gate, posts_call(users, n), 10000, 0);
+    }
+    while (hand_holds(&gate->hand) < FLOOD_HELD) {
+        g_usleep(1000);
+    }
+    g_auto(Answer) answer = call_finish(second, posts_call(users, n));
+    assert_refused(&answer, whose);
+    hand_set(&gate->hand, HAND_PASS, LOG_APPENDED);
+}
+
+/* Whoever floods a log that does not answer, one partition or several at once,
+   is refused by name; what is of another partition goes on; and afterwards
+   everybody does. */
+static void
+test_stalled_lane(void)
+{
+    const gint64 one = 5;
+    gint64 other = 6;
+
+    while (home_of(other) == home_of(one)) {
+        other++;
+    }
+    const gint64 both[] = {one, other};
+
+    for (guint n = 1; n <= 2; n++) {
+        Gate gate;
+        Gate second;
+
+        gate_start(&gate);
+        second = gate;
+        second.fd = peer_connect(gateway_port(gate.gateway));
+        flood(&gate, &second, both, n);
+        g_assert_cmpint(publish_posts(&second, &other, 1), ==, REPLY_SUCCESS);
+        g_assert_cmpint(publish_posts(&second, both, 2), ==,
+                        n == 1 ? REPLY_SUCCESS : REPLY_OVERLOADED);
+        while (hand_release(&gate.hand)) {
+            g_auto(Answer) answer = answer_receive(&gate);
+
+            g_assert_cmpint(answer_field(&answer), ==, REPLY_SUCCESS);
+        }
+        g_assert_cmpint(publish_posts(&second, both, 1), ==, REPLY_SUCCESS);
+        g_assert_cmpint(publish_posts(&second, both, 2), ==, REPLY_SUCCESS);
+        close(second.fd);
+        gate_end(&gate);
+    }
+}
+
 /* Stopping waits for the log's last call back, answered or not. */
 static void
 test_stop_while_held(void)
@@ -603,6 +718,7 @@ main(int argc, char **argv)
     g_test_add_func("/gateway/deadline", test_deadline);
     g_test_add_func("/gateway/race", test_race);
     g_test_add_func("/gateway/overload", test_overload);
+    g_test_add_func("/gateway/stalled-lane", test_stalled_lane);
     g_test_add_func("/gateway/stop-while-held", test_stop_while_held);
     g_test_add_func("/gateway/forms", test_forms);
     g_test_add_func("/gateway/form-refusals", test_form_refusals);

@@ -25,7 +25,7 @@ on_get_dashboard(Request *request, gpointer user_data)
         reply_not_homed(request, 3, 12);
         break;
     case REPLY_OVERLOADED:
-        reply_overloaded(request, 250);
+        reply_overloaded_by(request, "too many bees", 250);
         break;
     case REPLY_DEADLINE:
         reply_deadline(request, "late");
@@ -181,7 +181,7 @@ test_not_homed(void)
     tear_down(&f);
 }
 
-/* Overloaded arrives with when to come back. */
+/* Overloaded arrives with why, and when to come back. */
 static void
 test_overloaded(void)
 {
@@ -190,6 +190,7 @@ test_overloaded(void)
     set_up(&f);
     refuse(&f, REPLY_OVERLOADED);
     g_assert_cmpint(f.overloaded->retry_after_ms, ==, 250);
+    g_assert_cmpstr(f.overloaded->reason, ==, "too many bees");
     tear_down(&f);
 }
 
