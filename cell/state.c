@@ -362,7 +362,7 @@ state_stop(State *state, const char *reason)
         return;
     }
     bell_ring(state->bell);
-    g_autofree char *quoted = logger_quote(reason);
+    g_autofree char *quoted = logger_quote_reason(reason);
     logger_crit("cell.state", "applying has stopped", "cell=%u reason=%s",
                 state->identity.cell, quoted);
 }

@@ -186,7 +186,7 @@ reserve_renew(IdClock *clock)
     pthread_mutex_unlock(&clock->mutex);
     written = reserve_write(clock->path, target, &error);
     if (!written) {
-        g_autofree char *reason = logger_quote(error->message);
+        g_autofree char *reason = logger_quote_reason(error->message);
 
         logger_crit("firehose.idclock", "cannot reserve ids", "reason=%s",
                     reason);

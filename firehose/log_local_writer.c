@@ -183,7 +183,7 @@ set_acks(Pending *group, LogAppendOutcome outcome, const char *reason)
 static void
 latch_failure(LocalWriter *writer, const GError *error)
 {
-    g_autofree char *quoted = logger_quote(error->message);
+    g_autofree char *quoted = logger_quote_reason(error->message);
 
     writer->failed = g_strdup(error->message);
     logger_crit("firehose.local", "the log takes no more appends", "error=%s",

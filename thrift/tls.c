@@ -227,7 +227,7 @@ tell(const Tls *tls, SSL_CTX *context, const char *words)
 static void
 tell_kept(const Tls *tls, const char *words, const GError *problem)
 {
-    g_autofree char *reason = logger_quote(problem->message);
+    g_autofree char *reason = logger_quote_reason(problem->message);
 
     logger_crit(AREA, words, "side=%s reason=%s", role_names[tls->role],
                 reason);

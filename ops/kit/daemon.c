@@ -190,7 +190,7 @@ run_program(const DaemonProgram *program)
         return 0;
     }
     g_autofree char *area = g_strconcat(program->name, ".main", NULL);
-    g_autofree char *reason = logger_quote(error->message);
+    g_autofree char *reason = logger_quote_reason(error->message);
 
     logger_crit(area, "stopped", "reason=%s", reason);
     return 1;

@@ -23,7 +23,11 @@
 #include <unistd.h>
 
 #define LINES_A_SECOND 10
-#define QUOTED_BYTES_MAX 200
+#define VALUE_BYTES_MAX 200
+
+/* With time, area, words and the other fields it must fit into a line, or the
+   end of it, which says what to do, is cut off there. */
+G_STATIC_ASSERT(LOGGER_REASON_BYTES_MAX <= PIPE_BUF - 1024);
 
 /* TRUE: write this line; *ret_held lines before it were held back. */
 static gboolean
@@ -142,8 +146,8 @@ escape_next(const char **at, GString *piece)
     *at += 1;
 }
 
-char *
-logger_quote(const char *value)
+static char *
+quote(const char *value, gsize bytes_max)
 {
     GString *quoted = g_string_new("\"");
     g_autoptr(GString) piece = g_string_new(NULL);
@@ -151,11 +155,23 @@ logger_quote(const char *value)
 
     while (*at) {
         escape_next(&at, piece);
-        if (quoted->len + piece->len > QUOTED_BYTES_MAX - 1) {
+        if (quoted->len + piece->len > bytes_max - 1) {
             break;
         }
         g_string_append_len(quoted, piece->str, (gssize)piece->len);
     }
     g_string_append_c(quoted, '"');
     return g_string_free(quoted, FALSE);
+}
+
+char *
+logger_quote(const char *value)
+{
+    return quote(value, VALUE_BYTES_MAX);
+}
+
+char *
+logger_quote_reason(const char *reason)
+{
+    return quote(reason, LOGGER_REASON_BYTES_MAX);
 }

@@ -48,6 +48,19 @@ void logger_write(LoggerSite *site, LoggerLevel level, const char *area,
  */
 char *logger_quote(const char *value);
 
+/* Our own words about a directory of up to 900 bytes, three times in them. */
+#define LOGGER_REASON_BYTES_MAX 3072
+
+/**
+ * logger_quote_reason() - why a daemon cannot do its job, for a crit line
+ *
+ * Effect: as logger_quote(), but of at most LOGGER_REASON_BYTES_MAX: such a
+ *         reason ends with what to do, which must not be cut off. One field
+ *         of a line at most.
+ * Owns:   the caller frees.
+ */
+char *logger_quote_reason(const char *reason);
+
 #define logger_at(level, area, words, ...)                                     \
     do {                                                                       \
         static LoggerSite logger_site;                                         \

@@ -3,8 +3,11 @@
 1: the world is not as it must be (data of another, no broker); 2: a setting is
 wrong. Better no cell than one that serves a quietly wrong inbox (I10).
 """
+import re
+import shlex
 import shutil
 import struct
+import subprocess
 import time
 
 import pytest
@@ -96,6 +99,21 @@ def test_cell_of_another_cell_and_log_on_kafka(tmp_path, broker):
         with Cluster(tmp_path / "other", other.bootstrap, cells=1):
             refused(Daemon(*common, "--brokers", other.bootstrap,
                            "--cell", 0), "another log")
+
+
+# --- what to do is said ----------------------------------------------------
+
+# Whole, however deep the directory: the line's command mends it.
+def test_command_in_the_log(tmp_path):
+    solo = found(Solo(tmp_path / ("deep" * 50)))
+    (cell_directory(solo, 0) / "highwater").unlink()
+    refused(solo.daemon, "the high-water file is missing")
+    reason, = re.findall(r'crit solo.main stopped reason="(.+)"$',
+                         solo.daemon.stderr(), re.M)
+    command = re.search("rebuild from the log: (.+) and start again", reason)
+    subprocess.run(shlex.split(command[1]), check=True)
+    with solo:
+        solo.wait_applied(49)
 
 
 # --- no broker -------------------------------------------------------------

@@ -28,3 +28,9 @@ logger_quote(const char *value)
 {
     return g_strescape(value != NULL ? value : "", NULL);
 }
+
+char *
+logger_quote_reason(const char *reason)
+{
+    return logger_quote(reason);
+}

@@ -183,6 +183,35 @@ test_quote_long(void)
     g_assert_true(g_str_has_suffix(second, "\\x07\""));
 }
 
+/* Why a daemon stopped arrives whole, with what to do at its end, up to a bound
+   that fits into a line. */
+static void
+test_reason(void)
+{
+    g_autofree char *path = g_strnfill(900, 'p');
+    g_autofree char *words =
+        g_strconcat("missing from ", path,
+                    "; restore a backup, or rebuild from the log: "
+                    "mv '",
+                    path, "' '", path, ".damaged' and start again", NULL);
+    g_autofree char *whole = g_strconcat("reason=\"", words, "\"", NULL);
+    g_autofree char *long_words = g_strnfill(10000, 'w');
+    Capture capture = capture_begin();
+    g_auto(GStrv) lines = NULL;
+
+    for (guint i = 0; i < 2; i++) {
+        g_autofree char *reason =
+            logger_quote_reason(i == 0 ? words : long_words);
+
+        g_assert_cmpuint(strlen(reason), <=, LOGGER_REASON_BYTES_MAX);
+        logger_crit("cell.state", "applying has stopped", "cell=%u reason=%s",
+                    G_MAXUINT, reason);
+    }
+    lines = capture_end(&capture);
+    g_assert_true(g_str_has_suffix(lines[0], whole));
+    g_assert_true(g_str_has_suffix(lines[1], "ww\""));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -193,5 +222,6 @@ main(int argc, char **argv)
     g_test_add_func("/logger/threads", test_threads);
     g_test_add_func("/logger/quote", test_quote);
     g_test_add_func("/logger/quote-long", test_quote_long);
+    g_test_add_func("/logger/reason", test_reason);
     return g_test_run();
 }
