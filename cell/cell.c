@@ -10,8 +10,7 @@
 #include "cell/serve.h"
 #include "firehose/log_ends.h"
 #include "ops/kit/error.h"
-
-#include <unistd.h>
+#include "ops/kit/machine.h"
 
 struct Cell {
     CellOptions options; /* strings are copies */
@@ -97,9 +96,7 @@ cell_add_status(Cell *cell, Status *status)
 static gsize
 cell_default_memory(guint share)
 {
-    gsize machine =
-        (gsize)sysconf(_SC_PHYS_PAGES) * (gsize)sysconf(_SC_PAGESIZE);
-    return machine / 10 * 6 / share;
+    return machine_memory("") / 10 * 6 / share;
 }
 
 static gboolean

@@ -25,7 +25,7 @@ typedef struct CellOptions {
     guint queue_ms;        /* see ServerOptions */
     guint checkpoint_s;    /* seconds between tail checkpoints */
     gsize memory_bytes;    /* for inboxes and followers; 0: 60 % of what the
-                              machine has */
+                              machine, or its control group, has */
     guint memory_share; /* cells on this machine, where it is 0; at least 1 */
     gsize cache_bytes;  /* for facts that pages ask for; 0: none */
     guint fanout_slice; /* deliveries of a big fan-out between two batches */

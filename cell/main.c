@@ -61,7 +61,7 @@ static const Setting settings[] = {
      "Time between tail checkpoints: what a restart replays, at most."},
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",
      "For inboxes and followers: near it tails are sealed early, at it "
-     "applying stops; 0 is 60 % of the machine's."},
+     "applying stops; 0 is 60 % of the machine's, or of its control group's."},
     {"cache-mb", SETTING_INT, PLACE(cache_mb), "256", 0, 1 << 20, "MiB",
      "For posts and follows that pages ask for."},
     {"fanout-slice", SETTING_INT, PLACE(fanout_slice), "262144", 1, 1 << 30, "",

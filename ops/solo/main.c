@@ -51,7 +51,8 @@ static const Setting settings[] = {
      "Between two tail checkpoints of a cell."},
     {"memory-mb", SETTING_INT, PLACE(memory_mb), "0", 0, 1 << 20, "MiB",
      "For inboxes and followers, of each cell: near it tails are sealed early, "
-     "at it applying stops; 0: all share 60 % of the machine's."},
+     "at it applying stops; 0: all share 60 % of the machine's, or of its "
+     "control group's."},
     {"cache-mb", SETTING_INT, PLACE(cache_mb), "256", 0, 1 << 20, "MiB",
      "For posts and follows that pages ask for, in each cell."},
     {"fanout-slice", SETTING_INT, PLACE(fanout_slice), "262144", 1, 1 << 30, "",
