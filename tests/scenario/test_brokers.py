@@ -11,7 +11,7 @@ import time
 import pytest
 
 import hostile
-from client import Client, Firehose, status
+from client import Client, Firehose, status, types
 from compare import check_everybody
 from daemons import TESTS
 from kafka import KafkaCluster
@@ -34,8 +34,6 @@ EVENTS = 200
 ROUNDS = 5
 # Longer than a cell needs to find that nothing comes and to ask the log why.
 PAUSE_S = 1.2
-# Of the others' events, while what the flood was given is held.
-FLOODED = 50
 # So long whoever waits for the silent broker: longer than we do.
 CONNECT_MS = 120_000
 PENDING_MB = 4
@@ -146,13 +144,28 @@ def wait_others(cluster, load, stalled):
             time.sleep(0.02)
 
 
-def flood(cluster, load, author):
-    """More posts of one author than may wait; what callers were told."""
+def big_posts(load, *authors):
+    """A call's, by each in turn."""
+    return [{"kind": "post", "id": load.world.next_id(),
+             "user": authors[i % len(authors)], "post_kind": "text",
+             "body": "x" * BODY_BYTES, "tags": []} for i in range(CALL_POSTS)]
+
+
+def tell_others(cluster, load, others):
+    """As much as a call of the flood, of one partition and of several."""
+    with Client(Firehose, cluster.gateway) as gateway:
+        assert not load.publish(gateway, big_posts(load, others[0]))
+        assert not load.publish(gateway, big_posts(load, *others))
+
+
+def flood(cluster, load, author, others):
+    """More posts of one author than may wait; what callers were told.
+
+    Whenever one is refused, others are not.
+    """
     told = collections.Counter()
     for _ in range(2 * (PENDING_MB << 20) // (CALL_POSTS * BODY_BYTES)):
-        posts = [{"kind": "post", "id": load.world.next_id(), "user": author,
-                  "post_kind": "text", "body": "x" * BODY_BYTES, "tags": []}
-                 for _ in range(CALL_POSTS)]
+        posts = big_posts(load, author)
         try:
             with Client(Firehose, cluster.gateway) as gateway:
                 reasons = load.publish(gateway, posts, deadline_ms=100)
@@ -160,6 +173,8 @@ def flood(cluster, load, author):
             told.update(reasons)
         except GONE as error:
             told[str(error)] += len(posts)
+            if isinstance(error, types.Overloaded):
+                tell_others(cluster, load, others)
     return told
 
 
@@ -179,15 +194,6 @@ def go_on(cluster, load, stalled):
     return slowest
 
 
-def tell_others(cluster, load, stalled):
-    """Events of several partitions in a call, and of one."""
-    others = [one for one in load.next_events(FLOODED)
-              if home(one["user"]) not in stalled]
-    with Client(Firehose, cluster.gateway) as gateway:
-        assert not load.publish(gateway, others[1:])
-        assert not load.publish(gateway, others[:1])
-
-
 # F19: the others go on, memory is bounded, and then it is all there. Also where
 # somebody floods the one that stalls.
 def test_partition_stalls(brokers, tmp_path, figure):
@@ -202,13 +208,13 @@ def test_partition_stalls(brokers, tmp_path, figure):
         cluster.wait_applied(load.acknowledged)
         victim, stalled = choose_victim(brokers)
         author = next(user for user in range(1, 100) if home(user) in stalled)
+        others = [user for user in range(1, 100) if home(user) not in stalled]
         before = [hostile.status_bytes(daemon, "VmRSS")
                   for daemon in cluster.daemons]
         victim.pause()
         try:
             slowest = go_on(cluster, load, stalled)
-            reasons = flood(cluster, load, author)
-            tell_others(cluster, load, stalled)
+            reasons = flood(cluster, load, author, others)
             grown = [hostile.status_bytes(daemon, "VmRSS") - rss
                      for daemon, rss in zip(cluster.daemons, before)]
         finally:
