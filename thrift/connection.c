@@ -16,12 +16,15 @@
  *
  * Bounds: a connection is not read while it has in_flight_max calls open,
  * while SERVER_OUTPUT_BYTES_MAX of answers wait, or while the server drains.
- * Nor is a call served while so many bytes wait.
+ * Nor is a call served while so many bytes wait, be it only for the answer of
+ * an earlier call; but the oldest is, as that is what they wait for.
  *
  * What all connections hold is counted: thousands of peers that each begin a
  * frame of 16 MiB, or leave an answer unread, each within their own bounds, are
  * too many together. Beyond held_bytes_max whoever has a large share unfinished
- * is closed; small calls pass, and are not even counted.
+ * is closed; small calls pass, and are not even counted. An answer counts as a
+ * whole, and with its call, until its last byte is sent: so long it is there,
+ * however much of it the kernel has taken.
  *
  * Failure modes: a frame that is too long or does not scan closes the
  * connection, because where the next one begins is unknown; so does a frame
@@ -64,8 +67,8 @@ large_bytes(const Request *request)
 void
 connection_count(Connection *connection)
 {
-    gsize held =
-        connection->in.size + connection->out.bytes + connection->large;
+    gsize held = connection->in.size + connection->out.held +
+                 connection->large + connection->waiting;
 
     if (held != connection->held) {
         connection->worker->counters->held_bytes +=
@@ -103,6 +106,9 @@ connection_take_off(Request *request)
         callqueue_remove(&connection->worker->queue, request);
     }
     connection->n_held -= request->stage == CALL_HELD ? 1 : 0;
+    if (request->stage == CALL_ANSWERED) {
+        connection->waiting -= request->reply->len;
+    }
     TAILQ_REMOVE(&connection->calls, request, in_order);
     connection->n_calls--;
     connection->large -= large_bytes(request);

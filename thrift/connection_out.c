@@ -16,6 +16,37 @@
 
 /* ---- answers ---- */
 
+/* Memory of those that are not sent. */
+static gsize
+answer_bytes(const Connection *connection)
+{
+    return connection->out.held + connection->waiting;
+}
+
+/* Not while much is unsent; but what others wait for must go on. */
+static gboolean
+may_serve(const Connection *connection, const Request *request)
+{
+    gsize unsent = connection->out.bytes;
+
+    if (request != TAILQ_FIRST(&connection->calls)) {
+        unsent += connection->waiting;
+    }
+    return unsent < SERVER_OUTPUT_BYTES_MAX;
+}
+
+/* What is sent is counted then. What is not may be too much for us to keep, and
+   connection_send() is where a connection is closed for that. */
+static gboolean
+must_send(Connection *connection)
+{
+    if (connection->sending && !connection->blocked) {
+        return !connection->reread;
+    }
+    connection_count(connection);
+    return connection_is_unfair(connection, answer_bytes(connection));
+}
+
 void
 connection_answered(Request *request)
 {
@@ -29,6 +60,7 @@ connection_answered(Request *request)
                            request->received_us);
     }
     request->stage = CALL_ANSWERED;
+    connection->waiting += request->reply->len;
     if (connection->fd < 0) {
         connection_end_call(request);
         connection_free_if_over(connection);
@@ -40,7 +72,7 @@ connection_answered(Request *request)
         connection_set_sending(connection, TRUE);
         sendqueue_put(&connection->out, first);
     }
-    if (connection->sending && !connection->blocked && !connection->reread) {
+    if (must_send(connection)) {
         connection_set_ready(connection, TRUE);
         worker_wake_send(connection->worker);
     }
@@ -51,7 +83,7 @@ connection_serves(Request *request)
 {
     Connection *connection = request->connection;
 
-    if (connection->out.bytes < SERVER_OUTPUT_BYTES_MAX) {
+    if (may_serve(connection, request)) {
         request->stage = CALL_SERVED;
         return TRUE;
     }
@@ -75,11 +107,11 @@ release_held(Connection *connection)
     now_ns = callqueue_now();
     for (request = TAILQ_FIRST(&connection->calls); request != NULL;
          request = TAILQ_NEXT(request, in_order)) {
-        if (request->stage == CALL_HELD) {
+        if (request->stage == CALL_HELD && may_serve(connection, request)) {
+            connection->n_held--;
             callqueue_put(&worker->queue, request->lane, request, now_ns);
         }
     }
-    connection->n_held = 0;
     worker_wake_turn(worker);
 }
 
@@ -145,7 +177,7 @@ connection_send(Connection *connection)
         return;
     }
     connection_count(connection);
-    if (connection_is_unfair(connection, connection->out.bytes)) {
+    if (connection_is_unfair(connection, answer_bytes(connection))) {
         connection_reset_for(connection,
                              "too many bytes of unread answers in all");
         return;

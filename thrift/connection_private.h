@@ -34,6 +34,7 @@ struct Connection {
     gboolean ended;              /* the peer has finished sending */
     gboolean sending;            /* counted in worker->busy for @out */
     gsize large;                 /* bytes of open calls that are large */
+    gsize waiting;               /* of answers, behind a call that has none */
     gsize held;                  /* bytes that are counted as held */
     TlsStream *tls;              /* NULL: plain text */
     gboolean shaking;            /* its handshake is not over */

@@ -20,11 +20,19 @@ framed_bytes(const Request *request)
     return PREFIX_BYTES + request->reply->len;
 }
 
+/* A request goes as a whole, with the bytes of its call. */
+static gsize
+held_bytes(const Request *request)
+{
+    return request->len + framed_bytes(request);
+}
+
 void
 sendqueue_put(SendQueue *queue, Request *request)
 {
     TAILQ_INSERT_TAIL(&queue->replies, request, in_order);
     queue->bytes += framed_bytes(request);
+    queue->held += held_bytes(request);
 }
 
 /* The bytes of a framed reply from @from on: of its prefix, which is written to
@@ -134,6 +142,7 @@ sendqueue_drain(SendQueue *queue, gsize n)
     while ((first = TAILQ_FIRST(&queue->replies)) != NULL &&
            queue->sent >= framed_bytes(first)) {
         queue->sent -= framed_bytes(first);
+        queue->held -= held_bytes(first);
         TAILQ_REMOVE(&queue->replies, first, in_order);
         request_free(first);
     }

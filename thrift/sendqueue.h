@@ -18,6 +18,8 @@ typedef struct SendQueue {
     TAILQ_HEAD(, Request) replies; /* answered, oldest first */
     gsize bytes;                   /* not sent yet, length prefixes included */
     gsize sent;                    /* of the oldest, its prefix included */
+    gsize held;                    /* of memory, by calls and answers, until
+                                      the last byte of an answer is sent */
 } SendQueue;
 
 /* Where small answers are gathered, until the pieces are sent. */

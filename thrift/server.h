@@ -59,9 +59,9 @@ typedef struct ServerOptions {
                                     thread is refused, unless it is of a
                                     burst; 0: SERVER_QUEUE_MS_DEFAULT */
     gint64 held_bytes_max;       /* unfinished frames, calls in progress and
-                                    unread answers of all connections: beyond,
+                                    unsent answers of all connections: beyond,
                                     one with more than SERVER_FAIR_BYTES
-                                    unfinished or unread is closed; 0:
+                                    unfinished or unsent is closed; 0:
                                     SERVER_HELD_BYTES_MAX_DEFAULT */
     Tls *tls;                    /* borrowed, outlives the server; NULL: plain
                                     text */

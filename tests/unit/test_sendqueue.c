@@ -93,6 +93,7 @@ test_any_pieces(void)
             }
         }
         g_assert_cmpuint(queue.bytes, ==, expected->len - sent->len);
+        g_assert_cmpuint(queue.held, ==, queue.bytes + queue.sent);
     }
     while (queue.bytes > 0) {
         send_some(&queue, sent);
@@ -126,6 +127,24 @@ test_gathers(void)
     sendqueue_clear(&queue);
     g_assert_cmpuint(queue.bytes, ==, 0);
     g_assert_cmpuint(sendqueue_peek(&queue, room, pieces, 8), ==, 0);
+}
+
+/* Memory is held for a whole answer and its call until all of it is sent. */
+static void
+test_held(void)
+{
+    g_autoptr(GByteArray) expected = g_byte_array_new();
+    Request *request = answer(expected, 5000);
+    SendQueue queue = {0};
+
+    sendqueue_init(&queue);
+    request->len = 3000;
+    sendqueue_put(&queue, request);
+    sendqueue_drain(&queue, 5003);
+    g_assert_cmpuint(queue.bytes, ==, 1);
+    g_assert_cmpuint(queue.held, ==, 3000 + 4 + 5000);
+    sendqueue_drain(&queue, 1);
+    g_assert_cmpuint(queue.held, ==, 0);
 }
 
 /* Bytes come out as they went in, and nothing is held for none. */
@@ -162,6 +181,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/sendqueue/any-pieces", test_any_pieces);
+    g_test_add_func("/sendqueue/held", test_held);
     g_test_add_func("/sendqueue/gathers", test_gathers);
     g_test_add_func("/recvbuf/any-pieces", test_received);
     return g_test_run();

@@ -300,7 +300,7 @@ start_with_little(EchoServer *f)
 
 /* Some of the peers were closed; one with a small call is served. */
 static void
-expect_shed(EchoServer *f, guint16 port, const int peers[PEERS])
+expect_few(EchoServer *f, guint16 port)
 {
     int good = peer_connect(port);
 
@@ -314,10 +314,22 @@ expect_shed(EchoServer *f, guint16 port, const int peers[PEERS])
     peer_send(good, peer_call("echo", 2, 2));
     peer_expect(good, 2, 2);
     close(good);
+}
+
+static void
+close_all(EchoServer *f, const int peers[PEERS])
+{
     for (guint i = 0; i < PEERS; i++) {
         close(peers[i]);
     }
     echo_wait_connections(f, 0);
+}
+
+static void
+expect_shed(EchoServer *f, guint16 port, const int peers[PEERS])
+{
+    expect_few(f, port);
+    close_all(f, peers);
 }
 
 /* What is held of unfinished frames is given back with each of them. */
@@ -357,6 +369,55 @@ test_held_answers(void)
     echo_stop(&f);
 }
 
+/* Likewise of answers that wait for an earlier call's. */
+static void
+test_held_behind(void)
+{
+    EchoServer f;
+    guint16 port = start_with_little(&f);
+    int peers[PEERS];
+
+    for (gint32 i = 0; i < PEERS; i++) {
+        peers[i] = peer_connect(port);
+        peer_send(peers[i], peer_call("hold", 0, i));
+        peer_send(peers[i], peer_call("blob", 1, 512 << 10));
+    }
+    expect_few(&f, port);
+    for (gint32 i = 0; i < PEERS; i++) {
+        echo_answer(&f, i);
+    }
+    close_all(&f, peers);
+    echo_stop(&f);
+}
+
+/* While many bytes wait for an earlier call's answer no more calls are served;
+   afterwards all are, in order. */
+static void
+test_behind(void)
+{
+    EchoServer f;
+    int fd = peer_connect(echo_start(&f));
+
+    peer_send(fd, peer_call("hold", 0, 0));
+    for (gint32 i = 1; i < 20; i++) {
+        peer_send(fd, peer_call("blob", i, 2 << 20));
+    }
+    while (echo_stats(&f).calls < 2) {
+        g_usleep(1000);
+    }
+    g_usleep(50000);
+    g_assert_cmpuint(echo_stats(&f).calls, ==, 2);
+    echo_answer(&f, 0);
+    peer_expect(fd, 0, 0);
+    for (gint32 i = 1; i < 20; i++) {
+        g_autoptr(GByteArray) message = peer_receive(fd);
+
+        g_assert_cmpuint(message->len, >, 2 << 20);
+    }
+    close(fd);
+    echo_stop(&f);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -372,5 +433,7 @@ main(int argc, char **argv)
     g_test_add_func("/server-bounds/late-reader", test_late_reader);
     g_test_add_func("/server-bounds/held-frames", test_held_frames);
     g_test_add_func("/server-bounds/held-answers", test_held_answers);
+    g_test_add_func("/server-bounds/held-behind", test_held_behind);
+    g_test_add_func("/server-bounds/behind", test_behind);
     return g_test_run();
 }
