@@ -103,6 +103,7 @@ class Daemon:
         self.process = None
         self.environment = {}  # more than environment() has
         self.limits = {}       # resource.RLIMIT_...: the most it may have
+        self.memory = None     # memory.Limit: what all of it may be
         self.user = None       # who runs it, by number; root's only
         self._runs = 0
 
@@ -121,6 +122,8 @@ class Daemon:
         return self
 
     def _prepare(self):
+        if self.memory is not None:
+            self.memory.join()
         for limit, most in self.limits.items():
             resource.setrlimit(limit, (most, most))
         if self.user is not None:
